@@ -1,0 +1,79 @@
+//! One request on its way to a provider.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, Method};
+
+use crate::body::Payload;
+use crate::caller::Caller;
+use crate::fields::Fields;
+use crate::id::RequestId;
+
+/// What the caller asks for. Small and closed: a metric label, and the adapter's key to the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// `POST /v1/chat/completions`.
+    Chat,
+    /// `POST /v1/completions`.
+    Completions,
+    /// `POST /v1/embeddings`.
+    Embeddings,
+    /// `POST /v1/moderations`.
+    Moderations,
+    /// `POST /v1/images/*`.
+    Images,
+    /// `POST /v1/audio/*`.
+    Audio,
+    /// `/providers/{name}/*`, passed on as it is.
+    Raw,
+}
+
+impl Operation {
+    /// Every operation, for metrics.
+    pub const ALL: [Self; 7] =
+        [Self::Chat, Self::Completions, Self::Embeddings, Self::Moderations, Self::Images, Self::Audio, Self::Raw];
+
+    /// The metric label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::Moderations => "moderations",
+            Self::Images => "images",
+            Self::Audio => "audio",
+            Self::Raw => "raw",
+        }
+    }
+}
+
+/// One request, read and authenticated, with everything that the pipeline and the adapters need.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Names it everywhere.
+    pub id: RequestId,
+    /// Who asks.
+    pub caller: Arc<Caller>,
+    /// What is asked.
+    pub operation: Operation,
+    /// The model asked for; for [`Operation::Raw`], the provider's name.
+    pub model: Arc<str>,
+    /// The method, for [`Operation::Raw`]; `POST` otherwise.
+    pub method: Method,
+    /// The provider-side path below its base URL, with its query: `/chat/completions`.
+    pub path: Arc<str>,
+    /// The caller's headers, without credentials and hop-by-hop fields.
+    pub headers: HeaderMap,
+    /// The body, exactly as received.
+    pub payload: Payload,
+    /// What the scan of a JSON body found; empty for other bodies.
+    pub fields: Fields,
+    /// Whether the answer is asked for as a stream of events.
+    pub stream: bool,
+    /// The caller's own ceiling on every timer (`x-atp-timeout-ms`).
+    pub patience: Option<Duration>,
+    /// When the request's head was read.
+    pub received: Instant,
+}

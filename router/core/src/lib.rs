@@ -1,0 +1,31 @@
+//! Values and ports that every room of the router shares.
+//!
+//! This crate knows no runtime, no socket, no vendor and no wall clock: it holds the words of the
+//! house (exchange, answer, outcome, usage, money, error) and the ports through which rooms reach
+//! each other ([`port::Gateway`], [`port::Provider`], [`port::Ledger`]). Time enters as a value.
+
+pub mod answer;
+pub mod body;
+pub mod caller;
+pub mod error;
+pub mod exchange;
+pub mod fields;
+pub mod id;
+pub mod money;
+pub mod percore;
+pub mod port;
+pub mod secret;
+pub mod timing;
+pub mod usage;
+
+pub use answer::{Answer, AnswerBody, Finish, FullBody, Notes, Reply, Report};
+pub use body::{Payload, Rope};
+pub use caller::Caller;
+pub use error::{Error, ErrorKind, Retry, Side};
+pub use exchange::{Exchange, Operation};
+pub use fields::{Field, FieldSpan, Fields};
+pub use id::RequestId;
+pub use money::{MicroUsd, Price};
+pub use secret::Secret;
+pub use timing::Timeouts;
+pub use usage::Usage;

@@ -1,0 +1,160 @@
+//! The ports: how rooms reach each other without knowing each other.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::answer::{Answer, Finish, Reply};
+use crate::body::Payload;
+use crate::error::Error;
+use crate::exchange::{Exchange, Operation};
+use crate::id::RequestId;
+use crate::money::MicroUsd;
+use crate::timing::Timeouts;
+use crate::usage::Usage;
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The one service behind every entrance.
+pub trait Gateway: Send + Sync {
+    /// Answers an exchange. Dropping the future, or the answer's body, cancels it.
+    fn call(&self, exchange: Exchange) -> BoxFuture<'static, Reply>;
+
+    /// Counts a request that an entrance refused before it became an exchange.
+    fn refused(&self, operation: Option<Operation>, error: &Error);
+
+    /// The models that can be asked for, in configured order; patterns are not listed.
+    fn models(&self) -> Vec<ModelCard>;
+
+    /// The card of one name, also where a pattern or an alias serves it.
+    fn model(&self, name: &str) -> Option<ModelCard>;
+}
+
+/// What is told about a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelCard {
+    /// The name to ask for.
+    pub id: Arc<str>,
+    /// The provider of its first target.
+    pub owner: Arc<str>,
+    /// Seconds since the Unix epoch: when the configuration that holds it was loaded.
+    pub created: u64,
+}
+
+/// One try of an exchange at one provider.
+pub struct Try<'a> {
+    /// The request. Its `payload` is empty here; the try's own payload is the one to send.
+    pub exchange: &'a Exchange,
+    /// The provider's name for the model.
+    pub model: &'a str,
+    /// What to send before the adapter's own changes.
+    pub payload: Payload,
+    /// The timers of this try, already lowered by the caller's patience and by what is left of the
+    /// exchange's total.
+    pub timeouts: Timeouts,
+}
+
+/// A provider of models. The contract, which the conformance suite checks for every adapter:
+///
+/// 1. A status below 400 is an [`Answer`]; anything else is an [`Error`] with kind, side and retry
+///    set, carrying the provider's own status and body.
+/// 2. An answer that is not a stream has been read to its end when the future resolves, where it is
+///    no larger than the adapter's cap, so that its usage is known and a cut answer is an error.
+/// 3. A stream's body enforces the idle timer itself. `first_byte` covers the head and, for a
+///    stream, the wait for the first chunk.
+/// 4. Dropping the future or the body ends the provider's work at once.
+/// 5. The body's report is truthful at every chunk; an error told inside the stream sets `failure`.
+/// 6. A caller of the same dialect sees the provider's bytes unchanged, but for what was added to
+///    the request by the router (a usage chunk that the caller did not ask for).
+pub trait Provider: Send + Sync {
+    /// The provider's configured name.
+    fn name(&self) -> &Arc<str>;
+
+    /// Sends one try.
+    fn call<'a>(&'a self, attempt: Try<'a>) -> BoxFuture<'a, Result<Answer, Error>>;
+
+    /// How many connections to the provider are open now; 0 for one without connections.
+    fn connections(&self) -> usize {
+        0
+    }
+
+    /// Closes connections that have been idle for long. Called every few seconds.
+    fn sweep(&self) {}
+}
+
+/// How an exchange ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The answer came to its end.
+    Served,
+    /// Refused before a provider was asked: the caller's fault or a limit.
+    Refused,
+    /// Every try failed, or the answer broke off.
+    Failed,
+    /// The caller left.
+    Cancelled,
+}
+
+impl Outcome {
+    /// Every outcome, for metrics.
+    pub const ALL: [Self; 4] = [Self::Served, Self::Refused, Self::Failed, Self::Cancelled];
+
+    /// The metric label and ledger value.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Served => "served",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// One line of the books: an exchange that has ended.
+#[derive(Debug, Clone)]
+pub struct UsageRow {
+    /// The idempotency key: writing a row twice changes nothing.
+    pub id: RequestId,
+    /// The key that asked.
+    pub key: Arc<str>,
+    /// The tenant that the key belongs to.
+    pub tenant: Arc<str>,
+    /// What was asked.
+    pub operation: Operation,
+    /// The model asked for.
+    pub model: Arc<str>,
+    /// The provider that answered last; empty where none was asked.
+    pub provider: Arc<str>,
+    /// The provider's name for the model.
+    pub target: Arc<str>,
+    /// Whether the answer was a stream.
+    pub stream: bool,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The error's code, where there was one.
+    pub error: Option<&'static str>,
+    /// The status that the caller saw.
+    pub status: u16,
+    /// Why the model stopped.
+    pub finish: Option<Finish>,
+    /// Tokens as the provider reported them; `None` where it did not.
+    pub usage: Option<Usage>,
+    /// What it cost; `None` where the price or the usage is unknown.
+    pub cost: Option<MicroUsd>,
+    /// How many tries were made.
+    pub attempts: u32,
+    /// Microseconds from the request's head to the first byte of the answer.
+    pub first_byte_us: u64,
+    /// Microseconds from the request's head to the end of the answer.
+    pub total_us: u64,
+    /// Microseconds of the router's own work before the first byte.
+    pub overhead_us: u64,
+}
+
+/// Where usage rows go. Never blocks: a row that finds no room is dropped and counted.
+pub trait Ledger: Send + Sync {
+    /// Takes a row.
+    fn record(&self, row: UsageRow);
+}
