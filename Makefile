@@ -1,0 +1,73 @@
+# Everything that a person or continuous integration does with this repository. `make` lists it.
+#
+# Needed beforehand: a Rust toolchain (see rust-version in Cargo.toml), a C compiler, Python 3 with pip,
+# Node 20. What else a target needs it fetches itself, into .cache/ or tests/node/node_modules/.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# One profile for the tests and for the binary that the suites drive, so that dependencies compile once.
+PROFILE := quick
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+VENV := .cache/venv
+PYTHON := $(VENV)/bin/python
+DENY_VERSION := 0.20.2
+DENY := .cache/tools/bin/cargo-deny
+
+export ATP_BIN := $(abspath $(TARGET)/$(PROFILE)/atp)
+export ATP_UPSTREAM_BIN := $(abspath $(TARGET)/$(PROFILE)/atp-upstream)
+
+.PHONY: help run test test-rust test-python test-node build-tests check bench check-long clean
+
+help: ## this list
+	@echo 'usage: make TARGET'; echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## build, start a small real model on loopback, serve it on 127.0.0.1:7443 (ARGS go to `atp up`)
+	@exec tools/run $(ARGS)
+
+test: test-rust test-python test-node ## all tests: Rust, then the OpenAI SDKs in Python and Node against the binary
+
+build-tests:
+	cargo build --workspace --bins --tests --profile $(PROFILE) --locked
+
+test-rust: build-tests ## unit, property, loom and end-to-end tests in Rust
+	cargo test --workspace --profile $(PROFILE) --locked
+
+test-python: build-tests $(VENV)/ready ## the Python SDK and the real model against the binary
+	timeout --kill-after=30 1500 $(PYTHON) -m pytest tests/python
+
+test-node: build-tests tests/node/node_modules/.package-lock.json ## the Node SDK against the binary
+	cd tests/node && timeout --kill-after=30 600 npm test
+
+check: $(DENY) ## format, clippy, tidy, dependencies, docs: warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo xtask tidy
+	$(DENY) --log-level error --all-features check bans licenses sources
+	tools/advisories $(DENY)
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+
+bench: ## compare with a direct connection and with nginx, in one run
+	tools/bench $(ARGS)
+
+check-long: test check ## everything above, then the deep loom models, long fuzzing and a soak run
+	tools/check-long
+
+clean: ## remove everything that was built or fetched
+	cargo clean
+	rm -rf .cache tests/node/node_modules
+
+# A virtual environment where the system has them, else packages in a folder: see tools/venv.
+$(VENV)/ready: tests/python/requirements.txt tools/venv
+	tools/venv $(VENV) tests/python/requirements.txt
+	touch $@
+
+tests/node/node_modules/.package-lock.json: tests/node/package-lock.json
+	cd tests/node && npm ci --no-audit --no-fund
+	touch $@
+
+$(DENY):
+	cargo install cargo-deny --locked --version $(DENY_VERSION) --root .cache/tools
