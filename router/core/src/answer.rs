@@ -27,6 +27,23 @@ pub enum Finish {
     Other,
 }
 
+impl Finish {
+    /// Every reason, for metrics.
+    pub const ALL: [Self; 5] = [Self::Stop, Self::Length, Self::ToolCalls, Self::ContentFilter, Self::Other];
+
+    /// The metric label and ledger value.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
+            Self::ContentFilter => "content_filter",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// What a body has told so far. Read it after each chunk and once more at the end: the last one
 /// before the end or the drop is what counts.
 #[derive(Debug, Clone, Default)]

@@ -1,1 +1,13 @@
-//! Placeholder.
+//! State and ledger backends: where what the router knows outlives a request.
+//!
+//! Nothing here is waited for on the hot path. A ledger takes rows into bounded memory and writes
+//! them on a thread of its own; questions to it run on a thread of theirs.
+
+pub mod desk;
+pub mod ledger;
+
+pub use desk::Desk;
+pub use ledger::memory::MemoryLedger;
+pub use ledger::record::{GroupBy, Total, UsageRecord};
+pub use ledger::sqlite::{LedgerConfig, LedgerWriter, SqliteLedger};
+pub use ledger::{LedgerStats, LedgerStore};

@@ -1,0 +1,16 @@
+//! The ledger's clocks. The writer's pauses between warnings, the age at which rows are deleted and
+//! the limit on a question are real time; everything else takes time from the rows.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Monotonic time.
+#[expect(clippy::disallowed_methods, reason = "this file owns the ledger's clocks")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Milliseconds since the Unix epoch; 0 on a clock that stands before it.
+#[expect(clippy::disallowed_methods, reason = "this file owns the ledger's clocks")]
+pub(super) fn unix_millis() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,96 @@
+//! A ledger in memory: the last rows of each core, for tests and for a router that keeps no file.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use atp_core::Error;
+use atp_core::percore::PerCore;
+use atp_core::port::{Ledger, UsageRow};
+
+use super::record::{GroupBy, Total, UsageRecord};
+use super::{LedgerStats, LedgerStore};
+
+/// Keeps the last rows of each core and forgets older ones, which is its purpose and not a loss.
+#[derive(Debug)]
+pub struct MemoryLedger {
+    rings: PerCore<Ring>,
+    keep: usize,
+}
+
+/// The last rows of one core, and how many it has ever taken.
+#[derive(Debug, Default)]
+struct Ring {
+    rows: VecDeque<UsageRow>,
+    taken: u64,
+}
+
+impl MemoryLedger {
+    /// A ledger that keeps the last `keep` rows (at least one) of each of `workers` cores.
+    #[must_use]
+    pub fn new(workers: usize, keep: usize) -> Self {
+        Self { rings: PerCore::new(workers, Ring::default), keep: keep.max(1) }
+    }
+
+    /// Every row that is kept, newest first, each id once.
+    ///
+    /// A row written twice is found here and not when it is recorded, so that recording hashes and
+    /// searches nothing.
+    fn sorted(&self) -> Vec<UsageRow> {
+        let mut rows: Vec<UsageRow> = Vec::new();
+        for ring in self.rings.each() {
+            rows.extend(ring.rows.iter().cloned());
+        }
+        rows.sort_by_key(|row| std::cmp::Reverse(row.id));
+        rows.dedup_by_key(|row| row.id);
+        rows
+    }
+}
+
+impl Ledger for MemoryLedger {
+    fn record(&self, row: UsageRow) {
+        let mut ring = self.rings.mine();
+        if ring.rows.len() >= self.keep {
+            ring.rows.pop_front();
+        }
+        ring.rows.push_back(row);
+        ring.taken += 1;
+    }
+}
+
+impl LedgerStore for MemoryLedger {
+    fn recent(&self, limit: usize) -> Result<Vec<UsageRecord>, Error> {
+        Ok(self.sorted().iter().take(limit).map(UsageRecord::from).collect())
+    }
+
+    fn totals(&self, since_ms: u64, by: GroupBy) -> Result<Vec<Total>, Error> {
+        let mut groups: HashMap<String, Total> = HashMap::new();
+        for row in self.sorted().iter().filter(|row| row.id.unix_millis() >= since_ms) {
+            let name = match by {
+                GroupBy::Key => &row.key,
+                GroupBy::Model => &row.model,
+                GroupBy::Provider => &row.provider,
+            };
+            let name = String::from(&**name);
+            groups.entry(name.clone()).or_insert_with(|| Total { name, ..Total::default() }).add(row);
+        }
+        let mut totals: Vec<Total> = groups.into_values().collect();
+        totals.sort_by(|a, b| b.requests.cmp(&a.requests).then_with(|| a.name.cmp(&b.name)));
+        Ok(totals)
+    }
+
+    fn stats(&self) -> LedgerStats {
+        LedgerStats {
+            backend: "memory",
+            path: None,
+            up: true,
+            written: self.rings.each().map(|ring| ring.taken).sum(),
+            lost: 0,
+            queued: 0,
+            last_error: None,
+        }
+    }
+
+    fn flush(&self, _patience: Duration) -> usize {
+        0
+    }
+}

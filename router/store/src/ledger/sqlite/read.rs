@@ -1,0 +1,130 @@
+//! Questions to the file, each on a connection of its own that only reads.
+
+use std::path::Path;
+use std::time::Duration;
+
+use atp_core::{Error, ErrorKind};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+
+use super::insert::first_id_at;
+use crate::ledger::clock;
+use crate::ledger::record::{GroupBy, Total, UsageRecord};
+
+/// How long a question may run. An open read also keeps SQLite's log from being cut back.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// How many of SQLite's steps lie between two looks at the clock: some 0.1 ms.
+const STEPS: i32 = 10_000;
+
+pub(super) fn recent(path: &Path, limit: usize) -> Result<Vec<UsageRecord>, Error> {
+    let sql = "SELECT request_id, at_ms, key, tenant, operation, model, provider, target, stream, outcome, error, \
+               status, finish, input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost_micro_usd, \
+               attempts, first_byte_us, total_us, overhead_us \
+               FROM usage ORDER BY id DESC LIMIT ?1";
+    let run = || {
+        let conn = open(path)?;
+        let mut statement = conn.prepare(sql)?;
+        let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], record)?;
+        rows.collect::<rusqlite::Result<Vec<_>>>()
+    };
+    run().map_err(|error| explain(&error))
+}
+
+/// `total` adds as floats and the cast saturates: one absurd number from a provider must not make the
+/// whole question fail, as `sum` would on overflow. Sums are exact up to 2^53.
+pub(super) fn totals(path: &Path, since_ms: u64, by: GroupBy) -> Result<Vec<Total>, Error> {
+    let sql = format!(
+        "SELECT coalesce((SELECT text FROM names WHERE names.id = sums.name), '') AS text, * FROM (
+             SELECT {column} AS name, count(*) AS requests,
+                 CAST(total(outcome = (SELECT id FROM names WHERE text = 'served')) AS INTEGER) AS served,
+                 CAST(total(outcome = (SELECT id FROM names WHERE text = 'refused')) AS INTEGER) AS refused,
+                 CAST(total(outcome = (SELECT id FROM names WHERE text = 'failed')) AS INTEGER) AS failed,
+                 CAST(total(outcome = (SELECT id FROM names WHERE text = 'cancelled')) AS INTEGER) AS cancelled,
+                 CAST(total(input_tokens) AS INTEGER) AS input, CAST(total(output_tokens) AS INTEGER) AS output,
+                 CAST(total(cached_tokens) AS INTEGER) AS cached, CAST(total(reasoning_tokens) AS INTEGER) AS reasoning,
+                 CAST(total(cost_micro_usd) AS INTEGER) AS cost,
+                 CAST(total(cost_micro_usd IS NULL AND outcome = (SELECT id FROM names WHERE text = 'served')) AS INTEGER) AS unpriced
+             FROM usage_rows WHERE id >= ?1 GROUP BY {column}
+         ) AS sums ORDER BY requests DESC, text",
+        column = by.label()
+    );
+    let run = || {
+        let conn = open(path)?;
+        let mut statement = conn.prepare(&sql)?;
+        let rows = statement.query_map([first_id_at(since_ms).as_slice()], total)?;
+        rows.collect::<rusqlite::Result<Vec<_>>>()
+    };
+    run().map_err(|error| explain(&error))
+}
+
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(Duration::from_millis(250))?;
+    let end = clock::now() + LONGEST;
+    conn.progress_handler(STEPS, Some(move || clock::now() > end))?;
+    Ok(conn)
+}
+
+fn explain(error: &rusqlite::Error) -> Error {
+    let text = match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => {
+            "the question to the ledger took longer than 5 s; ask for fewer rows or a later `since`"
+        }
+        _ => "the ledger cannot be read; see `last_error` in /admin/ledger",
+    };
+    Error::router(ErrorKind::Internal, text).with_cause(error)
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<UsageRecord> {
+    Ok(UsageRecord {
+        id: row.get(0)?,
+        at_ms: count(row, 1)?,
+        key: row.get(2)?,
+        tenant: row.get(3)?,
+        operation: row.get(4)?,
+        model: row.get(5)?,
+        provider: row.get(6)?,
+        target: row.get(7)?,
+        stream: row.get(8)?,
+        outcome: row.get(9)?,
+        error: row.get(10)?,
+        status: row.get(11)?,
+        finish: row.get(12)?,
+        input_tokens: maybe(row, 13)?,
+        output_tokens: maybe(row, 14)?,
+        cached_tokens: maybe(row, 15)?,
+        reasoning_tokens: maybe(row, 16)?,
+        cost_micro_usd: maybe(row, 17)?,
+        attempts: row.get(18)?,
+        first_byte_us: count(row, 19)?,
+        total_us: count(row, 20)?,
+        overhead_us: count(row, 21)?,
+    })
+}
+
+fn total(row: &Row<'_>) -> rusqlite::Result<Total> {
+    Ok(Total {
+        name: row.get(0)?,
+        requests: count(row, 2)?,
+        served: count(row, 3)?,
+        refused: count(row, 4)?,
+        failed: count(row, 5)?,
+        cancelled: count(row, 6)?,
+        input_tokens: count(row, 7)?,
+        output_tokens: count(row, 8)?,
+        cached_tokens: count(row, 9)?,
+        reasoning_tokens: count(row, 10)?,
+        cost_micro_usd: count(row, 11)?,
+        unpriced: count(row, 12)?,
+    })
+}
+
+/// The writer puts in no negative number; one that is there all the same counts as none.
+fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(maybe(row, column)?.unwrap_or(0))
+}
+
+fn maybe(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(|value| u64::try_from(value).unwrap_or(0)))
+}

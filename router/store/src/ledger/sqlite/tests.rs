@@ -1,0 +1,1 @@
+//! What the database's troubles must not do.
