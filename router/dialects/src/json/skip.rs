@@ -1,0 +1,113 @@
+//! Finding the end of strings and of nested values, resumable at any byte.
+
+use memchr::memchr2;
+
+/// Whether `byte` is white space between JSON tokens (RFC 8259, section 2).
+pub(crate) const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+}
+
+/// The offset of the first byte at or behind `at` that is not white space; the length if none is.
+pub(crate) fn skip_space(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    // Compact JSON has no white space at all: the first look decides.
+    rest.iter().position(|byte| !is_space(*byte)).map_or(bytes.len(), |found| at + found)
+}
+
+/// A string of which the opening quote has been read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Quoted {
+    /// The last byte read was a backslash that escapes the next one.
+    escape: bool,
+    /// Whether any backslash has been seen.
+    pub(crate) escaped: bool,
+}
+
+impl Quoted {
+    /// Reads on from `at`. The offset just behind the closing quote, or `None` where the bytes end
+    /// inside the string.
+    pub(crate) fn skip(&mut self, bytes: &[u8], mut at: usize) -> Option<usize> {
+        if self.escape {
+            bytes.get(at)?;
+            self.escape = false;
+            at += 1;
+        }
+        loop {
+            let found = at + memchr2(b'"', b'\\', bytes.get(at..)?)?;
+            if bytes.get(found) == Some(&b'"') {
+                return Some(found + 1);
+            }
+            self.escaped = true;
+            if found + 1 >= bytes.len() {
+                self.escape = true;
+                return None;
+            }
+            at = found + 2;
+        }
+    }
+}
+
+/// An array or object of which the opening bracket has been read. Brackets are counted, not
+/// matched by kind: that finds the end of every legal value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Nested {
+    depth: usize,
+    quoted: Option<Quoted>,
+}
+
+impl Nested {
+    /// Just behind an opening bracket.
+    pub(crate) const fn new() -> Self {
+        Self { depth: 1, quoted: None }
+    }
+
+    /// Reads on from `at`. The offset just behind the bracket that closes the value, or `None`
+    /// where the bytes end before it.
+    pub(crate) fn skip(&mut self, bytes: &[u8], mut at: usize) -> Option<usize> {
+        loop {
+            if let Some(quoted) = &mut self.quoted {
+                at = quoted.skip(bytes, at)?;
+                self.quoted = None;
+            }
+            at += find_structure(bytes.get(at..)?)?;
+            match bytes.get(at)? {
+                b'"' => self.quoted = Some(Quoted::default()),
+                b'{' | b'[' => self.depth += 1,
+                _ => {
+                    self.depth -= 1;
+                    if self.depth == 0 {
+                        return Some(at + 1);
+                    }
+                }
+            }
+            at += 1;
+        }
+    }
+}
+
+/// Whether `byte` opens a string or opens or closes a nested value.
+const fn is_structure(byte: u8) -> bool {
+    // `[` and `{`, and `]` and `}`, differ in one bit only.
+    byte == b'"' || matches!(byte & !0x20, b'[' | b']')
+}
+
+/// How many bytes are looked at together once the next few held no structure. Compilers turn the
+/// test of such a block into vector instructions.
+const BLOCK: usize = 32;
+
+/// The offset of the first quote or bracket. In most bodies it is one of the next few bytes; long
+/// runs without one are arrays of numbers.
+fn find_structure(bytes: &[u8]) -> Option<usize> {
+    let near = bytes.get(..BLOCK.min(bytes.len()))?;
+    if let Some(found) = near.iter().position(|byte| is_structure(*byte)) {
+        return Some(found);
+    }
+    let far = bytes.get(near.len()..)?;
+    let plain = far
+        .chunks_exact(BLOCK)
+        .take_while(|block| !block.iter().fold(false, |any, byte| any | is_structure(*byte)))
+        .count();
+    let from = near.len() + plain * BLOCK;
+    let rest = bytes.get(from..)?;
+    rest.iter().position(|byte| is_structure(*byte)).map(|found| from + found)
+}
