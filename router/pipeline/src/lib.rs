@@ -1,1 +1,29 @@
-//! Placeholder.
+//! The ordered steps of the request path.
+//!
+//! [`stack`] is the table of contents: which step stands where, and why. [`Pipeline`] is the one
+//! service behind every entrance; it knows no vendor, no dialect and no database, only the ports of
+//! `atp-core` and the decisions of `atp-routing`.
+//!
+//! What is configured comes in as a [`Snapshot`] of plain values, is resolved once into routes with
+//! metric handles ([`Pipeline::swap`]), and is read without a lock. An exchange keeps what it began
+//! with until it ends, so that a reload drops no stream.
+
+mod attempt;
+mod choose;
+mod clock;
+mod lane;
+mod leave;
+mod limit;
+mod live;
+pub mod metrics;
+pub mod permit;
+mod pipeline;
+mod settle;
+pub mod snapshot;
+pub mod stack;
+mod sync;
+
+pub use leave::Spawn;
+pub use metrics::PipelineMetrics;
+pub use pipeline::{BudgetState, Parts, Pipeline};
+pub use snapshot::{KeyLimit, Model, OnDisconnect, RateLimit, RawProvider, Retries, Snapshot, Target};

@@ -1,0 +1,55 @@
+//! Step 3: which targets are asked, in which order.
+
+mod nearest;
+
+use atp_core::{Error, ErrorKind, Exchange, Operation};
+use atp_routing::Order;
+use atp_routing::plan;
+
+use crate::live::{Found, Live, Route};
+
+/// How much of a caller's text is repeated in an error.
+const SHOWN: usize = 80;
+
+/// The order in which the lanes of `route` are asked.
+pub(crate) fn order(route: &Route) -> Order {
+    match &route.weights {
+        Some(weights) => plan::by_weight(weights, &mut rand::rng()),
+        None => plan::as_configured(route.lanes.len()),
+    }
+}
+
+/// What was found, or a refusal that names what could have been asked for.
+pub(crate) fn route(found: Option<Found>, live: &Live, exchange: &Exchange) -> Result<Found, Error> {
+    found.ok_or_else(|| {
+        if exchange.operation == Operation::Raw { no_provider(live, exchange) } else { no_model(live, exchange) }
+    })
+}
+
+fn no_model(live: &Live, exchange: &Exchange) -> Error {
+    let asked = &*exchange.model;
+    let near = nearest::names(asked, live.model_names());
+    let hint = hint(&near, "GET /v1/models lists the names");
+    let text = format!("the model `{}` does not exist here; {hint}", shown(asked));
+    Error::caller(ErrorKind::ModelNotFound, text).with_param("model")
+}
+
+fn no_provider(live: &Live, exchange: &Exchange) -> Error {
+    let asked = &*exchange.model;
+    let near = nearest::names(asked, live.provider_names());
+    let hint = hint(&near, "the configuration's `providers` lists the names");
+    Error::caller(ErrorKind::NotFound, format!("the provider `{}` does not exist here; {hint}", shown(asked)))
+}
+
+fn hint(near: &[&str], otherwise: &str) -> String {
+    if near.is_empty() {
+        return otherwise.to_owned();
+    }
+    let quoted: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
+    format!("did you mean {}? {otherwise}", quoted.join(" or "))
+}
+
+/// The beginning of a caller's text, without what could upset a terminal or a log.
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,113 @@
+//! Step 5: one provider-model pair.
+//!
+//! The innermost step, so that every *try* is seen here: what it asked, how it ended, and what the
+//! last one told about the provider's health.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use atp_core::port::Provider;
+use atp_core::{Error, ErrorKind, Price, Side, Timeouts};
+
+use crate::metrics::{LaneMetrics, PipelineMetrics};
+use crate::snapshot::Target;
+
+/// One provider-model pair of a route.
+pub(crate) struct Lane {
+    pub(crate) provider: Arc<dyn Provider>,
+    /// The provider's name for the model; may hold a `*` under a pattern.
+    model: Arc<str>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) price: Option<Price>,
+    pub(crate) metrics: LaneMetrics,
+    failing: AtomicBool,
+}
+
+/// How a try ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TryOutcome {
+    /// The provider did its work, also where that was to refuse the caller's request.
+    Served,
+    /// The provider has no room.
+    Overloaded,
+    /// The provider failed, was silent, or was not reached.
+    Failed,
+    /// The caller left, or the exchange's time was up, so the try tells nothing.
+    Cancelled,
+}
+
+impl TryOutcome {
+    /// Every outcome, in the order of [`LaneMetrics::outcomes`].
+    pub(crate) const ALL: [Self; 4] = [Self::Served, Self::Overloaded, Self::Failed, Self::Cancelled];
+
+    /// The metric label.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Served => "served",
+            Self::Overloaded => "overloaded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// What an error tells about the provider.
+    pub(crate) fn of(error: &Error) -> Self {
+        match (error.kind(), error.side()) {
+            (ErrorKind::ProviderOverloaded, _) => Self::Overloaded,
+            (ErrorKind::Cancelled, _) => Self::Cancelled,
+            (_, Side::Caller) => Self::Served,
+            (_, Side::Router | Side::Provider) => Self::Failed,
+        }
+    }
+}
+
+impl Lane {
+    /// The lane of `target` under the configured name `route`.
+    pub(crate) fn new(route: &str, target: &Target, price: Option<Price>, metrics: &PipelineMetrics) -> Self {
+        Self {
+            provider: Arc::clone(&target.provider),
+            model: Arc::clone(&target.model),
+            timeouts: target.timeouts,
+            price: target.price.or(price),
+            metrics: metrics.lane(target.provider.name(), route),
+            failing: AtomicBool::new(false),
+        }
+    }
+
+    /// The provider's name for the model `asked` for, of which `star` is what the pattern matched.
+    pub(crate) fn model_for(&self, asked: &str, star: Option<&Range<usize>>) -> Arc<str> {
+        match star.and_then(|star| asked.get(star.clone())) {
+            Some(star) if self.model.contains('*') => self.model.replacen('*', star, 1).into(),
+            _ => Arc::clone(&self.model),
+        }
+    }
+
+    /// Whether the last try that told anything failed. A try of such a lane is paid for from the
+    /// retry budget; see [`crate::attempt`].
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    /// The provider has begun an answer with content: it works, however the rest goes.
+    pub(crate) fn answered(&self) {
+        self.set_failing(false);
+    }
+
+    /// Every try ends here, once.
+    pub(crate) fn ended(&self, outcome: TryOutcome) {
+        self.metrics.count(outcome);
+        match outcome {
+            TryOutcome::Served => self.set_failing(false),
+            TryOutcome::Overloaded | TryOutcome::Failed => self.set_failing(true),
+            TryOutcome::Cancelled => {}
+        }
+    }
+
+    /// Written only when it changes, so that a healthy lane's cache line stays shared by all cores.
+    fn set_failing(&self, failing: bool) {
+        if self.failing.load(Ordering::Relaxed) != failing {
+            self.failing.store(failing, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The one service behind every entrance.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use arc_swap::ArcSwap;
+use atp_core::port::{BoxFuture, Gateway, Ledger, ModelCard, Outcome};
+use atp_core::{Error, Exchange, Operation, Reply};
+
+use crate::attempt::Budget;
+use crate::clock;
+use crate::leave::{self, Lasting, Spawn};
+use crate::live::Live;
+use crate::metrics::PipelineMetrics;
+use crate::snapshot::{OnDisconnect, Snapshot};
+use crate::stack::{self, Call};
+
+/// What the pipeline is put together from, once.
+pub struct Parts {
+    /// Where usage rows go.
+    pub ledger: Arc<dyn Ledger>,
+    /// The registered metrics.
+    pub metrics: PipelineMetrics,
+    /// Who runs work that outlives its caller.
+    pub spawn: Spawn,
+    /// The status by which the entrances answer an error, for the ledger: the mapping belongs to
+    /// the dialects, and is not made a second time here.
+    pub status: fn(&Error) -> u16,
+}
+
+/// The request path. Cloning it shares it.
+#[derive(Clone)]
+pub struct Pipeline(Arc<Shared>);
+
+/// What all exchanges share.
+pub(crate) struct Shared {
+    live: ArcSwap<Live>,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) metrics: PipelineMetrics,
+    pub(crate) spawn: Spawn,
+    pub(crate) status: fn(&Error) -> u16,
+    pub(crate) budget: Budget,
+    /// What stands in a row where there is nothing to name.
+    pub(crate) empty: Arc<str>,
+}
+
+/// The retry budget, as an operator sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BudgetState {
+    /// Retries that the last ten seconds still allow.
+    pub balance: u64,
+    /// Retries per thousand requests.
+    pub per_mille: u32,
+    /// Retries per ten seconds that are allowed whatever the traffic.
+    pub floor: u32,
+}
+
+impl Pipeline {
+    /// Puts the request path together.
+    ///
+    /// # Errors
+    ///
+    /// [`atp_core::ErrorKind::Configuration`] where the snapshot contradicts itself: a name that
+    /// stands twice, a pattern with two `*`, a model without a target, a weight below zero.
+    pub fn new(parts: Parts, snapshot: &Snapshot) -> Result<Self, Error> {
+        let Parts { ledger, metrics, spawn, status } = parts;
+        let live = Live::resolve(snapshot, &metrics, None)?;
+        metrics.set_version(live.version);
+        Ok(Self(Arc::new(Shared {
+            live: ArcSwap::from_pointee(live),
+            ledger,
+            metrics,
+            spawn,
+            status,
+            budget: Budget::new(clock::now()),
+            empty: Arc::from(""),
+        })))
+    }
+
+    /// Puts another configuration in force. Exchanges that have begun end with the one that they
+    /// began with; a rate limiter whose key and rate have not changed keeps its state.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pipeline::new`]; the configuration in force then stays.
+    pub fn swap(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        let live = Live::resolve(snapshot, &self.0.metrics, Some(&self.0.live.load()))?;
+        self.0.metrics.set_version(live.version);
+        self.0.live.store(Arc::new(live));
+        Ok(())
+    }
+
+    /// The number of the configuration in force.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.0.live.load().version
+    }
+
+    /// How many exchanges have begun and not ended.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.0.metrics.permits.in_flight()
+    }
+
+    /// Whether any target is configured, so that some request can be served.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.0.live.load().can_serve()
+    }
+
+    /// What the gateway may spend on trying again.
+    #[must_use]
+    pub fn retry_budget(&self) -> BudgetState {
+        let budget = self.0.live.load().retries.budget;
+        let balance = self.0.budget.balance(&budget, clock::now());
+        BudgetState { balance, per_mille: budget.per_mille, floor: budget.floor }
+    }
+}
+
+impl Gateway for Pipeline {
+    fn call(&self, exchange: Exchange) -> BoxFuture<'static, Reply> {
+        let shared = Arc::clone(&self.0);
+        let live = shared.live.load_full();
+        let found = live.find(&exchange);
+        let policy = found.as_ref().map_or(OnDisconnect::Cancel, |found| found.route.on_disconnect);
+        let Some(limit) = leave::limit_of(policy, &exchange) else {
+            return Box::pin(stack::run(Call { shared, live, found, exchange, left: None }));
+        };
+        let left = Arc::new(AtomicBool::new(false));
+        let spawn = Arc::clone(&shared.spawn);
+        let call = Call { shared, live, found, exchange, left: Some(Arc::clone(&left)) };
+        let inner: BoxFuture<'static, Reply> = Box::pin(stack::run(call));
+        Box::pin(Lasting { inner: Some(inner), spawn, left, limit, begun: false })
+    }
+
+    fn refused(&self, operation: Option<Operation>, error: &Error) {
+        self.0.metrics.count(operation, Outcome::Refused, Some(error));
+        tracing::debug!(
+            operation = operation.map_or("none", Operation::label),
+            error = error.kind().code(),
+            side = error.side().label(),
+            cause = error.cause().unwrap_or(""),
+            text = error.public(),
+            "request refused at the entrance"
+        );
+    }
+
+    fn models(&self) -> Vec<ModelCard> {
+        self.0.live.load().cards()
+    }
+
+    fn model(&self, name: &str) -> Option<ModelCard> {
+        self.0.live.load().card(name)
+    }
+}

@@ -1,0 +1,286 @@
+//! Step 1: the books of an exchange, opened first and closed exactly once, whichever way it ends:
+//! answered, refused, failed, given up by the caller before or in the middle of the answer.
+//!
+//! [`Books`] is a guard. It travels with the exchange, first in the future, then in the answer's
+//! body; whoever drops it without closing it has been left by the caller.
+
+mod body;
+mod row;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use atp_core::port::Outcome;
+use atp_core::{
+    Answer, Caller, Error, ErrorKind, Exchange, MicroUsd, Notes, Operation, Reply, Report, RequestId, Usage,
+};
+
+pub(crate) use self::body::Body;
+use crate::attempt::Opening;
+use crate::clock;
+use crate::lane::{Lane, TryOutcome};
+use crate::leave::{self, Spawn};
+use crate::live::Route;
+use crate::permit::Permit;
+use crate::pipeline::Shared;
+use crate::stack::Step;
+
+/// The status of the ledger for an exchange that its caller left, as nginx writes it.
+const STATUS_LEFT: u16 = 499;
+
+/// The open books of one exchange, and everything that was borrowed for it.
+pub(crate) struct Books {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) route: Option<Arc<Route>>,
+    id: RequestId,
+    caller: Arc<Caller>,
+    operation: Operation,
+    asked: Arc<str>,
+    stream: bool,
+    received: Instant,
+    step: Step,
+    permit: Option<Permit>,
+    /// Which lane of the route is or was asked last.
+    lane: usize,
+    /// Whether that lane's try has not ended yet.
+    trying: bool,
+    /// The provider's name for the model.
+    model: Option<Arc<str>>,
+    attempts: u32,
+    /// When the first try began.
+    asked_at: Option<Instant>,
+    /// When the answer began.
+    answered_at: Option<Instant>,
+    /// From the first try's beginning to the answer's: providers, and pauses made for them.
+    waited: Duration,
+    status: u16,
+    /// Set when the caller has left and the provider's work goes on without him.
+    left: Option<Arc<AtomicBool>>,
+    closed: bool,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy)]
+pub(crate) enum Ending<'a> {
+    Served,
+    Failed(&'a Error),
+    Left,
+}
+
+/// Opens the books.
+pub(crate) fn open(shared: &Arc<Shared>, exchange: &Exchange, left: Option<Arc<AtomicBool>>) -> Books {
+    Books {
+        shared: Arc::clone(shared),
+        route: None,
+        id: exchange.id,
+        caller: Arc::clone(&exchange.caller),
+        operation: exchange.operation,
+        asked: Arc::clone(&exchange.model),
+        stream: exchange.stream,
+        received: exchange.received,
+        step: Step::Settle,
+        permit: None,
+        lane: 0,
+        trying: false,
+        model: None,
+        attempts: 0,
+        asked_at: None,
+        answered_at: None,
+        waited: Duration::ZERO,
+        status: 0,
+        left,
+        closed: false,
+    }
+}
+
+impl Books {
+    /// Notes which step the exchange has come to.
+    pub(crate) fn enter(&mut self, step: Step) {
+        debug_assert!(step > self.step, "{step:?} stands before {:?}", self.step);
+        self.step = step;
+    }
+
+    /// Takes what is to be given back when the exchange ends.
+    pub(crate) fn hold(&mut self, permit: Permit) {
+        self.permit = Some(permit);
+    }
+
+    /// Whether the caller has left while the provider's work goes on.
+    pub(crate) fn is_left(&self) -> bool {
+        self.left.as_ref().is_some_and(|left| left.load(Ordering::Relaxed))
+    }
+
+    /// How many more tokens the answer goes on for when its caller leaves now; `None` where it ends.
+    fn goes_on(&self) -> Option<u64> {
+        let policy = self.route.as_ref()?.on_disconnect;
+        let done = self.closed || self.is_left();
+        leave::limit(policy, self.stream, None).filter(|_| !done)
+    }
+
+    /// Notes that the caller has left, and hands out who runs what goes on.
+    fn leave(&self) -> Spawn {
+        if let Some(left) = &self.left {
+            left.store(true, Ordering::Relaxed);
+        }
+        Arc::clone(&self.shared.spawn)
+    }
+
+    /// Notes that a try of the lane begins.
+    pub(crate) fn try_begins(&mut self, lane: usize, model: Arc<str>, now: Instant) {
+        self.lane = lane;
+        self.trying = true;
+        self.model = Some(model).filter(|model| !model.is_empty());
+        self.attempts += 1;
+        self.asked_at.get_or_insert(now);
+    }
+
+    /// Notes that the try ended without an answer.
+    pub(crate) fn try_failed(&mut self, error: &Error) {
+        self.try_ended(TryOutcome::of(error));
+    }
+
+    fn try_ended(&mut self, outcome: TryOutcome) {
+        if std::mem::take(&mut self.trying)
+            && let Some(lane) = self.current()
+        {
+            lane.ended(outcome);
+        }
+    }
+
+    fn current(&self) -> Option<&Lane> {
+        self.route.as_ref().and_then(|route| route.lanes.get(self.lane)).filter(|_| self.attempts > 0)
+    }
+
+    fn notes(&self) -> Notes {
+        Notes {
+            provider: self.current().map(|lane| Arc::clone(lane.provider.name())),
+            model: self.model.clone(),
+            attempts: self.attempts,
+            cost: None,
+            waited: self.waited,
+        }
+    }
+
+    /// Until the answer begins, or the exchange ends without one, all time since the first try is
+    /// the provider's.
+    fn wait_ends(&mut self, now: Instant) {
+        if let (Some(asked), None) = (self.asked_at, self.answered_at) {
+            self.waited = now.saturating_duration_since(asked);
+        }
+    }
+
+    fn cost(&self, usage: Option<Usage>) -> Option<MicroUsd> {
+        Some(self.current()?.price?.cost(&usage?))
+    }
+
+    /// Notes that an answer begins, at `now`, and wraps it so that the books close when it ends.
+    pub(crate) fn answer(mut self, opening: Opening, now: Instant) -> Reply {
+        self.wait_ends(now);
+        self.answered_at = Some(now);
+        self.status = opening.answer.status.as_u16();
+        if let (true, Some(route)) = (self.stream, &self.route) {
+            route.metrics.first_token.observe(now.saturating_duration_since(self.received).as_secs_f64());
+        }
+        if let Some(lane) = self.current() {
+            lane.answered();
+        }
+        let mut notes = self.notes();
+        if !self.stream {
+            notes.cost = self.cost(opening.answer.body.report().usage);
+        }
+        let Opening { answer: Answer { status, headers, body }, held, ended } = opening;
+        let body = Box::pin(Body::new(self, body, held, ended));
+        Reply { notes, result: Ok(Answer { status, headers, body }) }
+    }
+
+    /// Closes the books with a refusal or a failure.
+    pub(crate) fn refuse(mut self, error: Error) -> Reply {
+        let now = clock::now();
+        self.wait_ends(now);
+        let notes = self.notes();
+        self.close_at(now, Ending::Failed(&error), &Report::default());
+        Reply { notes, result: Err(error) }
+    }
+
+    /// Closes the books, once; what is borrowed goes back at the same moment.
+    pub(crate) fn close(&mut self, ending: Ending<'_>, report: &Report) {
+        if !self.closed {
+            self.close_at(clock::now(), ending, report);
+        }
+    }
+
+    fn close_at(&mut self, now: Instant, ending: Ending<'_>, report: &Report) {
+        self.closed = true;
+        self.wait_ends(now);
+        let ending = match ending {
+            _ if self.is_left() => Ending::Left,
+            // An error told inside an answer that came to its end is a failure all the same.
+            Ending::Served => report.failure.as_ref().map_or(Ending::Served, Ending::Failed),
+            other => other,
+        };
+        self.try_ended(match ending {
+            Ending::Served => TryOutcome::Served,
+            Ending::Failed(error) => TryOutcome::of(error),
+            Ending::Left => TryOutcome::Cancelled,
+        });
+        self.permit = None;
+        let cost = self.count_usage(ending, report);
+        self.write(now, ending, report, cost);
+    }
+
+    fn outcome(&self, ending: Ending<'_>) -> Outcome {
+        match ending {
+            Ending::Served => Outcome::Served,
+            Ending::Left => Outcome::Cancelled,
+            Ending::Failed(error) if error.kind() == ErrorKind::Cancelled => Outcome::Cancelled,
+            Ending::Failed(_) if self.attempts == 0 => Outcome::Refused,
+            Ending::Failed(_) => Outcome::Failed,
+        }
+    }
+
+    /// Counts tokens and money, and says so once where one of them is not known.
+    fn count_usage(&self, ending: Ending<'_>, report: &Report) -> Option<MicroUsd> {
+        let (Some(route), Some(lane)) = (&self.route, self.current()) else { return None };
+        let Some(usage) = report.usage else {
+            let begun = self.status != 0 && self.operation_tells_usage();
+            if begun {
+                route.metrics.unknown_usage.inc();
+            }
+            // A caller who leaves takes the usage with him: counted, but nothing to warn of.
+            if begun && matches!(ending, Ending::Served) && !route.warned_usage.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    request_id = %self.id, model = &*route.name, provider = &**lane.provider.name(),
+                    "the provider tells no usage, so tokens and cost of this model are unknown"
+                );
+            }
+            return None;
+        };
+        lane.metrics.count_usage(&usage);
+        let cost = self.cost(Some(usage));
+        match cost {
+            Some(cost) => lane.metrics.count_cost(cost),
+            None => {
+                route.metrics.unknown_price.inc();
+                if !route.warned_price.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        request_id = %self.id, model = &*route.name, provider = &**lane.provider.name(),
+                        "the model has no price, so its cost is unknown; set `prices` for it"
+                    );
+                }
+            }
+        }
+        cost
+    }
+
+    /// Whether a provider is expected to tell tokens; the other operations are priced otherwise.
+    fn operation_tells_usage(&self) -> bool {
+        matches!(self.operation, Operation::Chat | Operation::Completions | Operation::Embeddings)
+    }
+}
+
+impl Drop for Books {
+    fn drop(&mut self) {
+        self.close(Ending::Left, &Report::default());
+    }
+}

@@ -1,0 +1,88 @@
+//! The answer's body as the caller's entrance sees it: what was held back, then the rest, with the
+//! books on board.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use atp_core::answer::BoxBody;
+use atp_core::{AnswerBody, Error, Report};
+use bytes::Bytes;
+
+use super::{Books, Ending};
+use crate::attempt::Held;
+use crate::leave;
+
+/// What a body reports that has been given away.
+static NOTHING: Report = Report { usage: None, finish: None, content: false, complete: false, failure: None };
+
+/// An answer's body. Reading it to its end, or to its error, closes the books; dropping it before
+/// that is the caller's leaving.
+pub(crate) struct Body {
+    /// `None`, as `inner`, only while it is being dropped and its work goes on elsewhere.
+    books: Option<Books>,
+    inner: Option<BoxBody>,
+    held: smallvec::IntoIter<Held>,
+    ended: bool,
+}
+
+impl Body {
+    pub(crate) fn new(books: Books, inner: BoxBody, held: smallvec::SmallVec<Held>, ended: bool) -> Self {
+        Self { books: Some(books), inner: Some(inner), held: held.into_iter(), ended }
+    }
+
+    fn close(&mut self, ending: Ending<'_>) {
+        self.ended = true;
+        let report = self.inner.as_ref().map_or(&NOTHING, |inner| inner.report());
+        if let Some(books) = &mut self.books {
+            books.close(ending, report);
+        }
+    }
+}
+
+impl AnswerBody for Body {
+    fn poll_chunk(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        let this = self.get_mut();
+        if let Some(chunk) = this.held.next() {
+            return Poll::Ready(Some(Ok(chunk)));
+        }
+        let Some(inner) = this.inner.as_mut().filter(|_| !this.ended) else {
+            this.close(Ending::Served);
+            return Poll::Ready(None);
+        };
+        let polled = ready!(inner.as_mut().poll_chunk(cx));
+        match &polled {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => this.close(Ending::Failed(error)),
+            None => this.close(Ending::Served),
+        }
+        Poll::Ready(polled)
+    }
+
+    fn report(&self) -> &Report {
+        self.inner.as_ref().map_or(&NOTHING, |inner| inner.report())
+    }
+
+    fn take_full(self: Pin<&mut Self>) -> Option<Bytes> {
+        let this = self.get_mut();
+        if this.ended || this.held.len() > 0 {
+            return None;
+        }
+        let whole = this.inner.as_mut()?.as_mut().take_full()?;
+        this.close(Ending::Served);
+        Some(whole)
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        let Some(limit) = self.books.as_ref().and_then(Books::goes_on) else {
+            self.close(Ending::Left);
+            return;
+        };
+        let (Some(books), Some(inner)) = (self.books.take(), self.inner.take()) else { return };
+        let spawn = books.leave();
+        // Nothing of what was held back counts again: it came before the caller left.
+        let rest = Self::new(books, inner, smallvec::SmallVec::new(), self.ended);
+        spawn(Box::pin(leave::read_on(Box::pin(rest), limit)));
+    }
+}

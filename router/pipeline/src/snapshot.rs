@@ -1,0 +1,129 @@
+//! What the pipeline is told about the configuration: plain values, made by the server from its
+//! resolved configuration and never changed.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+
+use atp_core::port::Provider;
+use atp_core::{Price, Timeouts};
+use atp_routing::{RetryBudget, Rules};
+
+/// One configuration, as far as the request path needs it.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    /// Counts the configurations that this process has had.
+    pub version: u64,
+    /// Seconds since the Unix epoch: when it was loaded.
+    pub created: u64,
+    /// The models, in configured order.
+    pub models: Vec<Model>,
+    /// The providers that `/providers/{name}/*` reaches, by their own names.
+    pub providers: Vec<RawProvider>,
+    /// What each key may do; `Caller::index` points into it.
+    pub keys: Vec<KeyLimit>,
+    /// How many exchanges may be in flight at once; `None` sets no bound.
+    pub max_concurrent: Option<NonZeroUsize>,
+    /// Trying again.
+    pub retries: Retries,
+}
+
+/// A name that can be asked for, and who serves it.
+#[derive(Clone)]
+pub struct Model {
+    /// The name, or a pattern with one `*`: `gpt-*`, `groq/*`.
+    pub name: Arc<str>,
+    /// Other names (or patterns) for the same model.
+    pub aliases: Vec<Arc<str>>,
+    /// Who serves it, in configured order; at least one.
+    pub targets: Vec<Target>,
+    /// What it costs, where the target has no price of its own.
+    pub price: Option<Price>,
+    /// What happens to the provider's work when the caller leaves.
+    pub on_disconnect: OnDisconnect,
+}
+
+impl Model {
+    /// A model without aliases and price, whose work ends when the caller leaves.
+    #[must_use]
+    pub fn new(name: impl Into<Arc<str>>, targets: Vec<Target>) -> Self {
+        Self { name: name.into(), aliases: Vec::new(), targets, price: None, on_disconnect: OnDisconnect::default() }
+    }
+}
+
+/// One provider's model that serves a name.
+#[derive(Clone)]
+pub struct Target {
+    /// Who is asked.
+    pub provider: Arc<dyn Provider>,
+    /// The provider's name for the model. Under a pattern, a `*` in it stands for what the
+    /// pattern's `*` matched.
+    pub model: Arc<str>,
+    /// Its share of first places. Where no target of the model has one, the configured order
+    /// holds; where some have one, the others count as 1. At 0 it is asked only after all others.
+    pub weight: Option<f64>,
+    /// The timers of a try.
+    pub timeouts: Timeouts,
+    /// What it costs here, where that differs from the model's price.
+    pub price: Option<Price>,
+}
+
+impl Target {
+    /// A target without weight and price, with the default timers.
+    #[must_use]
+    pub fn new(provider: Arc<dyn Provider>, model: impl Into<Arc<str>>) -> Self {
+        Self { provider, model: model.into(), weight: None, timeouts: Timeouts::default(), price: None }
+    }
+}
+
+/// A provider that is reached as it is.
+#[derive(Clone)]
+pub struct RawProvider {
+    /// The provider; its own name is the one in the path.
+    pub provider: Arc<dyn Provider>,
+    /// The timers of a try.
+    pub timeouts: Timeouts,
+}
+
+/// What one key may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyLimit {
+    /// The key's configured name, as in `Caller::key`.
+    pub key: Arc<str>,
+    /// Its request rate; `None` sets no bound.
+    pub rate: Option<RateLimit>,
+}
+
+/// A request rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Requests a second in the long run.
+    pub per_second: NonZeroU32,
+    /// Requests that may come at once.
+    pub burst: NonZeroU32,
+}
+
+/// What happens to the provider's work when the caller leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDisconnect {
+    /// It is cancelled at once.
+    #[default]
+    Cancel,
+    /// It goes on for up to this many more output tokens.
+    ///
+    /// Tokens are the provider's own count where it tells one on the way; until then each piece of
+    /// the stream that follows the first content counts as one, which is how providers cut their
+    /// streams. An answer that is not a stream shows nothing on the way, so it goes on only where
+    /// the request itself asks for no more tokens than these.
+    Drain(u64),
+    /// It goes on to its end.
+    Complete,
+}
+
+/// Trying again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retries {
+    /// What the whole gateway may spend on it.
+    pub budget: RetryBudget,
+    /// What one exchange may.
+    pub rules: Rules,
+}

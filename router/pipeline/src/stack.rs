@@ -1,0 +1,115 @@
+//! The order of the request path, and why each step stands where it stands.
+//!
+//! This is the table of contents. A new step is a line in [`Step`], a line in [`steps`] at the same
+//! place, and a module of its own: privacy and policy between limit and choose (nothing may be
+//! stored or leave before them), then the cache (neither its key nor its value may hold personal
+//! data), then budget and queue (a hit is free; nobody waits for what he cannot pay), so that choose
+//! sees health as it is when a turn has come.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use atp_core::{Error, Exchange, Payload, Reply, Rope};
+
+use crate::attempt::{self, Attempt, Opening};
+use crate::choose;
+use crate::limit;
+use crate::live::{Found, Live};
+use crate::pipeline::Shared;
+use crate::settle::{self, Books};
+
+/// The steps, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Opens the books; closes them once, whichever way the exchange ends.
+    Settle,
+    /// Request rate, then exchanges in flight.
+    Limit,
+    /// Which targets, in which order.
+    Choose,
+    /// Walks the plan: try, fail over, try again, give up.
+    Attempt,
+    /// One provider-model pair: the try itself.
+    Lane,
+}
+
+impl Step {
+    /// Every step, in the order in which an exchange meets it.
+    pub const ORDER: [Self; 5] = [Self::Settle, Self::Limit, Self::Choose, Self::Attempt, Self::Lane];
+
+    /// The step's name, as in log lines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Settle => "settle",
+            Self::Limit => "limit",
+            Self::Choose => "choose",
+            Self::Attempt => "attempt",
+            Self::Lane => "lane",
+        }
+    }
+
+    /// Why it stands where it stands.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Settle => "outermost, so that refusals are counted too",
+            Self::Limit => "before any work, because it is the cheapest refusal",
+            Self::Choose => "as late as possible, so that it sees the targets' health as it is now",
+            Self::Attempt => "behind the choice, because it walks the plan that was chosen",
+            Self::Lane => "innermost, so that each try, not each exchange, tells about a provider",
+        }
+    }
+}
+
+/// An exchange that goes its way.
+pub(crate) struct Call {
+    pub(crate) shared: Arc<Shared>,
+    /// The configuration that it began with.
+    pub(crate) live: Arc<Live>,
+    pub(crate) found: Option<Found>,
+    pub(crate) exchange: Exchange,
+    /// Set when the caller leaves, where the work goes on without him.
+    pub(crate) left: Option<Arc<AtomicBool>>,
+}
+
+/// Takes an exchange through all steps.
+pub(crate) async fn run(call: Call) -> Reply {
+    let mut books = settle::open(&call.shared, &call.exchange, call.left.clone());
+    match steps(&mut books, call).await {
+        Ok((opening, now)) => books.answer(opening, now),
+        Err(error) => books.refuse(error),
+    }
+}
+
+async fn steps(books: &mut Books, call: Call) -> Result<(Opening, Instant), Error> {
+    let Call { live, found, mut exchange, .. } = call;
+
+    books.enter(Step::Limit);
+    books.hold(limit::admit(&live, &exchange.caller, &books.shared.metrics.permits)?);
+
+    books.enter(Step::Choose);
+    let Found { route, star } = choose::route(found, &live, &exchange)?;
+    books.route = Some(Arc::clone(&route));
+    let order = choose::order(&route);
+
+    books.enter(Step::Attempt);
+    let payload = std::mem::replace(&mut exchange.payload, Payload::Rope(Rope::new()));
+    let plan =
+        Attempt { exchange: &exchange, route: &route, star: star.as_ref(), retries: &live.retries, payload, order };
+    attempt::run(books, plan).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_is_the_one_of_the_table() {
+        let names: Vec<&str> = Step::ORDER.into_iter().map(Step::name).collect();
+        assert_eq!(names, ["settle", "limit", "choose", "attempt", "lane"]);
+        assert!(Step::ORDER.is_sorted(), "the enum's own order is the path's");
+        assert!(Step::ORDER.into_iter().all(|step| !step.reason().is_empty()));
+    }
+}
