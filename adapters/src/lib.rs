@@ -1,1 +1,7 @@
-//! Placeholder.
+//! Providers: how each vendor's models are reached, behind [`atp_core::port::Provider`].
+//!
+//! Vendors that speak OpenAI's dialect are rows of `vendors.toml`, not modules.
+
+pub mod http_client;
+pub mod openai_compatible;
+pub mod simulated;

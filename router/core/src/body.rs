@@ -101,22 +101,28 @@ impl fmt::Debug for Rope {
     }
 }
 
-/// A body that is read while it is sent, such as an audio upload.
-pub type StreamBody = Pin<Box<dyn http_body::Body<Data = Bytes, Error = Error> + Send>>;
+/// A body that is read while it is sent, such as an audio upload. `Sync`, because an exchange is lent
+/// to adapters across awaits.
+pub type StreamBody = Pin<Box<dyn http_body::Body<Data = Bytes, Error = Error> + Send + Sync>>;
 
 /// What is sent to a provider.
 pub enum Payload {
     /// Held in memory; can be sent again to another target.
     Rope(Rope),
     /// Sent once, as it arrives: no second try once the first has begun.
-    Once(StreamBody),
+    Once {
+        /// What has been read already, where the model's name stands.
+        head: Rope,
+        /// What is still to come.
+        rest: StreamBody,
+    },
 }
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rope(rope) => rope.fmt(f),
-            Self::Once(_) => f.write_str("Once"),
+            Self::Once { head, .. } => write!(f, "Once({} bytes and more)", head.len()),
         }
     }
 }

@@ -1,0 +1,256 @@
+//! The HTTP client towards one provider: one origin, one connection pool per core.
+//!
+//! HTTP/1.1 connections are driven inside the request that uses them, not by a task of their own:
+//! the request's task polls the connection, the connection reads the socket, the bytes come out of
+//! the same poll. A wake-up of another task per head and per chunk is saved, and a request that is
+//! dropped takes its connection and its socket with it, so that the provider sees the caller leave
+//! at once. HTTP/2 connections are shared by many requests and do have a task each.
+//!
+//! Who owns what: a connection belongs to the pool of the core that opened it, or to the one
+//! exchange that borrowed it, never to both. It comes back when the answer's body has been read to
+//! its end; otherwise it ends with the body.
+
+mod connect;
+mod h1;
+mod h2;
+mod origin;
+mod payload;
+mod pool;
+mod stream;
+mod transport;
+mod watch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use atp_core::percore::PerCore;
+use atp_core::{Error, Rope, Timeouts};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+
+pub use h1::H1Body;
+pub use origin::{Origin, OriginError};
+pub use payload::SendBody;
+pub use stream::UpstreamBody;
+pub use watch::Watch;
+
+use pool::Pool;
+use transport::{Failure, Sent};
+
+/// Which HTTP version to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Http2 {
+    /// HTTP/2 where TLS negotiates it, HTTP/1.1 elsewhere.
+    #[default]
+    Auto,
+    /// HTTP/2 always, on plain TCP with prior knowledge.
+    On,
+    /// HTTP/1.1 always.
+    Off,
+}
+
+/// How a client behaves. All durations are wall time.
+#[derive(Debug, Clone)]
+pub struct ClientSettings {
+    /// Which HTTP version to speak.
+    pub http2: Http2,
+    /// Streams per HTTP/2 connection before another connection is opened. Providers allow about a
+    /// hundred (RFC 9113 recommends no less); half of that leaves room for their own retries.
+    pub streams_per_connection: usize,
+    /// How long an unused connection is kept. Below the 60 s after which common load balancers
+    /// close theirs, so that the close is ours and no request meets it.
+    pub idle: Duration,
+    /// Unused connections kept per core.
+    pub idle_per_core: usize,
+    /// Certificate authorities to trust beside the built-in ones, in PEM.
+    pub extra_roots: Option<Vec<u8>>,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self {
+            http2: Http2::Auto,
+            streams_per_connection: 50,
+            idle: Duration::from_secs(50),
+            idle_per_core: 256,
+            extra_roots: None,
+        }
+    }
+}
+
+/// A client for one origin.
+pub struct HttpClient {
+    origin: Origin,
+    settings: ClientSettings,
+    tls: Option<connect::Tls>,
+    pools: Arc<PerCore<Pool>>,
+    open: Arc<AtomicUsize>,
+}
+
+/// A request that can be made again: the client may have to send it twice where a kept connection
+/// turns out to be closed.
+pub struct Outgoing<'a> {
+    /// The method.
+    pub method: Method,
+    /// Path and query on the origin.
+    pub uri: Uri,
+    /// Makes the headers, `host` among them.
+    pub headers: &'a (dyn Fn() -> HeaderMap + Send + Sync),
+    /// The body.
+    pub body: SendBody,
+    /// The timers.
+    pub timeouts: &'a Timeouts,
+}
+
+/// An answer's head, its body still on the wire, and the timer that goes on watching it.
+pub struct Incoming {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The rest of the answer.
+    pub body: UpstreamBody,
+    /// Runs on: first byte, then idle, never beyond the total.
+    pub watch: Watch,
+}
+
+impl HttpClient {
+    /// Makes a client for `workers` cores. Opens nothing.
+    ///
+    /// # Errors
+    /// Where the TLS settings cannot be used.
+    pub fn new(origin: Origin, settings: ClientSettings, workers: usize) -> Result<Self, OriginError> {
+        let tls = if origin.https() { Some(connect::Tls::new(&settings)?) } else { None };
+        let pools = Arc::new(PerCore::new(workers, Pool::default));
+        Ok(Self { origin, settings, tls, pools, open: Arc::default() })
+    }
+
+    /// The origin that this client talks to.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Connections open now, idle ones included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Closes connections that have been unused for longer than the settings allow.
+    pub fn sweep(&self) {
+        let now = watch::now();
+        for mut pool in self.pools.each() {
+            pool.sweep(now, self.settings.idle);
+        }
+    }
+
+    /// Sends a request and waits for the answer's head.
+    ///
+    /// A kept connection that the provider closed in the meantime is replaced by a new one, once,
+    /// where nothing of an answer had come: the request was never seen, or the provider gave it up
+    /// with the connection. This is not a retry in the sense of the retry budget.
+    ///
+    /// # Errors
+    /// Connect, timer and protocol errors, as provider errors that another target may cure.
+    pub async fn send(&self, out: Outgoing<'_>) -> Result<Incoming, Error> {
+        let watch = Watch::start(out.timeouts);
+        match self.exchange(out, watch).await {
+            Ok(incoming) => Ok(incoming),
+            Err(failure) => Err(failure.into_error(self.origin.authority_str())),
+        }
+    }
+
+    async fn exchange(&self, out: Outgoing<'_>, watch: Watch) -> Result<Incoming, Failure> {
+        let Outgoing { method, uri, headers, body, timeouts } = out;
+        let lane = self.checkout(timeouts.connect, &watch).await?;
+        if !lane.reused() {
+            return lane.send(request(method, uri, headers(), body), watch).await.map_err(|(failure, _, _)| failure);
+        }
+        let again = body.replay();
+        match lane.send(request(method.clone(), uri.clone(), headers(), body), watch).await {
+            Ok(incoming) => Ok(incoming),
+            Err((failure, sent, watch)) if failure.before_answer() => {
+                let request = match (sent, again) {
+                    (Sent::Returned(request), _) => *request,
+                    (Sent::Gone, Some(body)) => request(method, uri, headers(), body),
+                    (Sent::Gone, None) => return Err(failure),
+                };
+                let lane = self.open(timeouts.connect, &watch).await?;
+                lane.send(request, watch).await.map_err(|(failure, _, _)| failure)
+            }
+            Err((failure, _, _)) => Err(failure),
+        }
+    }
+
+    async fn checkout(&self, connect: Duration, watch: &Watch) -> Result<pool::Lane, Failure> {
+        let kept = self.pools.mine().checkout(watch.started(), &self.settings);
+        match kept {
+            Some(lane) => Ok(lane),
+            None => self.open(connect, watch).await,
+        }
+    }
+
+    async fn open(&self, connect: Duration, watch: &Watch) -> Result<pool::Lane, Failure> {
+        connect::open(self, connect.min(watch.left())).await
+    }
+}
+
+/// Reads a body to its end, up to `cap` bytes.
+///
+/// # Errors
+/// A cut or garbled answer, a timer, or [`Collected::TooLarge`] with what has been read.
+pub async fn collect(body: &mut UpstreamBody, watch: &mut Watch, cap: usize) -> Result<Collected, Error> {
+    let mut rope = Rope::new();
+    let read = std::future::poll_fn(|cx| {
+        loop {
+            match body.poll_data(cx, watch) {
+                std::task::Poll::Ready(Some(Ok(chunk))) => {
+                    rope.push(chunk);
+                    if rope.len() > cap {
+                        return std::task::Poll::Ready(Ok(false));
+                    }
+                }
+                std::task::Poll::Ready(Some(Err(error))) => return std::task::Poll::Ready(Err(error)),
+                std::task::Poll::Ready(None) => return std::task::Poll::Ready(Ok(true)),
+                std::task::Poll::Pending => return std::task::Poll::Pending,
+            }
+        }
+    });
+    let whole = read.await?;
+    Ok(if whole { Collected::Whole(rope) } else { Collected::TooLarge(rope) })
+}
+
+/// What [`collect`] read.
+#[derive(Debug)]
+pub enum Collected {
+    /// The whole body.
+    Whole(Rope),
+    /// More than the cap; the rest is still on the wire.
+    TooLarge(Rope),
+}
+
+impl Collected {
+    /// What was read, whole or not.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Whole(rope) | Self::TooLarge(rope) => rope.to_bytes(),
+        }
+    }
+}
+
+fn request(method: Method, uri: Uri, headers: HeaderMap, body: SendBody) -> Request<SendBody> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    request
+}
+
+/// Splits a hyper response and puts the watch beside it.
+fn incoming<B>(response: Response<B>, wrap: impl FnOnce(B) -> UpstreamBody, watch: Watch) -> Incoming {
+    let (head, body) = response.into_parts();
+    Incoming { status: head.status, headers: head.headers, body: wrap(body), watch }
+}

@@ -1,0 +1,257 @@
+//! One HTTP/1.1 connection, driven by the exchange that borrows it.
+//!
+//! hyper splits a connection into a sender and a driver. Here both live in one value and one task
+//! polls both. Two rules keep that cheap. The halves talk through channels, and every message on
+//! them wakes whoever polled last; as that is always this very task, the far halves are polled with
+//! a waker that does nothing. And the driver is polled with the same idle waker as long as it makes
+//! progress; the task's own waker is left with it only once it has none, in the last poll before
+//! `Pending`, when the socket is all there is to wait for.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
+
+use atp_core::percore::PerCore;
+use atp_core::{Error, ErrorKind};
+use bytes::{Bytes, BytesMut};
+use http::Request;
+use hyper::body::{Body, Incoming as HyperBody};
+use hyper::client::conn::http1::{Connection, SendRequest};
+use hyper_util::rt::TokioIo;
+
+use super::connect::{OpenGuard, Socket};
+use super::payload::SendBody;
+use super::pool::Pool;
+use super::transport::{Failure, Sent, chain};
+use super::watch::Watch;
+use super::{Incoming, UpstreamBody, incoming};
+
+/// Bytes gathered into one chunk at the most. What arrived in one burst goes out in one write; the
+/// bound keeps the copy inside the first-level cache.
+const GATHER: usize = 16 * 1024;
+
+/// A connection and both its halves.
+pub(super) struct H1 {
+    driver: Connection<TokioIo<Socket>, SendBody>,
+    sender: SendRequest<SendBody>,
+    /// Since when it has been unused; for the sweep.
+    pub(super) since: Instant,
+    /// Whether it has served before.
+    pub(super) used: bool,
+    pools: Weak<PerCore<Pool>>,
+    keep: usize,
+    _open: OpenGuard,
+}
+
+impl H1 {
+    /// Shakes hands on a fresh socket.
+    pub(super) async fn handshake(
+        socket: Socket,
+        pools: &Arc<PerCore<Pool>>,
+        keep: usize,
+        open: OpenGuard,
+    ) -> Result<Box<Self>, Failure> {
+        let (sender, driver) = hyper::client::conn::http1::Builder::new()
+            .handshake(TokioIo::new(socket))
+            .await
+            .map_err(Failure::from_hyper)?;
+        let since = super::watch::now();
+        Ok(Box::new(Self { driver, sender, since, used: false, pools: Arc::downgrade(pools), keep, _open: open }))
+    }
+
+    /// Whether the connection can take a request now. Reads what the far side has sent meanwhile,
+    /// which for an unused connection can only be its close.
+    pub(super) fn usable(&mut self) -> bool {
+        self.drive(&mut idle_context()).is_pending() && self.sender.is_ready()
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        Pin::new(&mut self.driver).poll(cx)
+    }
+
+    /// Sends a request and waits for the answer's head.
+    pub(super) async fn send(
+        mut self: Box<Self>,
+        request: Request<SendBody>,
+        mut watch: Watch,
+    ) -> Result<Incoming, (Failure, Sent, Watch)> {
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let outcome = std::future::poll_fn(|cx| {
+            let closed = self.drive(cx).is_ready();
+            if let Poll::Ready(outcome) = answer.as_mut().poll(&mut idle_context()) {
+                return Poll::Ready(outcome.map_err(|mut error| {
+                    let sent = error.take_message().map_or(Sent::Gone, |r| Sent::Returned(Box::new(r)));
+                    (Failure::from_hyper(error.into_error()), sent)
+                }));
+            }
+            if closed {
+                let told =
+                    Error::provider(ErrorKind::ProviderCut, "the provider closed the connection before it answered");
+                return Poll::Ready(Err((Failure::Told(told), Sent::Gone)));
+            }
+            watch.poll(cx).map(|error| Err((Failure::Told(error), Sent::Gone)))
+        })
+        .await;
+        match outcome {
+            Ok(response) => {
+                let wrap = |body| UpstreamBody::H1(H1Body { body, held: None, connection: Some(self) });
+                Ok(incoming(response, wrap, watch))
+            }
+            Err((failure, sent)) => Err((failure, sent, watch)),
+        }
+    }
+
+    /// Gives the connection back to its core's pool, if it is fit for another request.
+    fn give_back(mut self: Box<Self>) {
+        let Some(pools) = self.pools.upgrade() else { return };
+        if self.usable() {
+            self.used = true;
+            self.since = super::watch::now();
+            let keep = self.keep;
+            pools.mine().put(self, keep);
+        }
+    }
+}
+
+/// A context whose waker does nothing.
+fn idle_context() -> Context<'static> {
+    Context::from_waker(Waker::noop())
+}
+
+/// The body of an answer on HTTP/1.1, with the connection that it is read from.
+pub struct H1Body {
+    body: HyperBody,
+    /// An end or an error that came behind bytes already gathered.
+    held: Option<Result<(), Error>>,
+    connection: Option<Box<H1>>,
+}
+
+impl H1Body {
+    /// The next bytes: all that has arrived, in one piece.
+    pub(super) fn poll_data(&mut self, cx: &mut Context<'_>, watch: &mut Watch) -> Poll<Option<Result<Bytes, Error>>> {
+        if let Some(end) = self.held.take() {
+            return Poll::Ready(self.finish(end));
+        }
+        let mut burst = Burst::Empty;
+        while burst.len() < GATHER {
+            match self.poll_frame(cx, &burst) {
+                Poll::Ready(Some(Ok(chunk))) => burst.push(chunk),
+                Poll::Ready(end) => {
+                    let end = end.map_or(Ok(()), |error| error.map(|_| ()));
+                    return match burst.take() {
+                        Some(bytes) => {
+                            self.held = Some(end);
+                            Poll::Ready(Some(Ok(bytes)))
+                        }
+                        None => Poll::Ready(self.finish(end)),
+                    };
+                }
+                Poll::Pending => break,
+            }
+        }
+        match burst.take() {
+            Some(bytes) => {
+                watch.touch();
+                Poll::Ready(Some(Ok(bytes)))
+            }
+            None => Poll::Ready(Some(Err(ready!(watch.poll(cx))))),
+        }
+    }
+
+    /// One frame. Leaves the task's waker with the socket only where nothing has been gathered:
+    /// otherwise the caller returns with bytes and comes again.
+    fn poll_frame(&mut self, cx: &mut Context<'_>, burst: &Burst) -> Poll<Option<Result<Bytes, Error>>> {
+        if let Poll::Ready(frame) = self.read() {
+            return Poll::Ready(frame);
+        }
+        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+        let _ = connection.drive(&mut idle_context());
+        if let Poll::Ready(frame) = self.read() {
+            return Poll::Ready(frame);
+        }
+        if !matches!(burst, Burst::Empty) {
+            return Poll::Pending;
+        }
+        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+        let _ = connection.drive(cx);
+        self.read()
+    }
+
+    fn read(&mut self) -> Poll<Option<Result<Bytes, Error>>> {
+        loop {
+            let frame = ready!(Pin::new(&mut self.body).poll_frame(&mut idle_context()));
+            match frame {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(cut(&error)))),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(bytes) if bytes.is_empty() => {}
+                    Ok(bytes) => return Poll::Ready(Some(Ok(bytes))),
+                    Err(_trailers) => {}
+                },
+            }
+        }
+    }
+
+    fn finish(&mut self, end: Result<(), Error>) -> Option<Result<Bytes, Error>> {
+        let connection = self.connection.take();
+        match end {
+            Ok(()) => {
+                if let Some(connection) = connection {
+                    connection.give_back();
+                }
+                None
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+/// A body error as the house's error.
+pub(super) fn cut(error: &hyper::Error) -> Error {
+    if error.is_parse() {
+        return Error::provider(ErrorKind::ProviderGarbled, "the provider's answer is not HTTP")
+            .with_cause(chain(error));
+    }
+    Error::provider(ErrorKind::ProviderCut, "the provider's answer broke off").with_cause(chain(error))
+}
+
+/// Frames that arrived together. One frame is passed on as it is; more are copied into one piece,
+/// because every piece costs a chunk header and a queue entry on the way out.
+enum Burst {
+    Empty,
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Burst {
+    fn len(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::One(bytes) => bytes.len(),
+            Self::Many(bytes) => bytes.len(),
+        }
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        match self {
+            Self::Empty => *self = Self::One(chunk),
+            Self::One(first) => {
+                let mut many = BytesMut::with_capacity((first.len() + chunk.len()).max(1024));
+                many.extend_from_slice(first);
+                many.extend_from_slice(&chunk);
+                *self = Self::Many(many);
+            }
+            Self::Many(many) => many.extend_from_slice(&chunk),
+        }
+    }
+
+    fn take(self) -> Option<Bytes> {
+        match self {
+            Self::Empty => None,
+            Self::One(bytes) => Some(bytes),
+            Self::Many(bytes) => Some(bytes.freeze()),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! An answer's body on either protocol version.
+
+use std::task::{Context, Poll};
+
+use atp_core::Error;
+use bytes::Bytes;
+
+use super::h1::H1Body;
+use super::h2::H2Body;
+use super::watch::Watch;
+
+/// The rest of an answer. Dropping it ends the provider's work: an HTTP/1.1 connection is closed,
+/// an HTTP/2 stream is reset.
+pub enum UpstreamBody {
+    /// Read from a connection of its own.
+    H1(H1Body),
+    /// One stream of a shared connection.
+    H2(H2Body),
+}
+
+impl UpstreamBody {
+    /// The next bytes; `None` is the end. The watch's idle timer is enforced.
+    pub fn poll_data(&mut self, cx: &mut Context<'_>, watch: &mut Watch) -> Poll<Option<Result<Bytes, Error>>> {
+        match self {
+            Self::H1(body) => body.poll_data(cx, watch),
+            Self::H2(body) => body.poll_data(cx, watch),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The provider's answer: an error, a whole reply, or a stream with a tap on its side.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime};
+
+use atp_core::{Answer, AnswerBody, Error, ErrorKind, Exchange, FullBody, Operation, Report};
+use atp_dialects::openai::chat::{StreamTap, TapMode, read_reply};
+use atp_dialects::openai::errors;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
+use smallvec::SmallVec;
+
+use crate::http_client::{Collected, Incoming, UpstreamBody, Watch, collect};
+
+/// The most of an error body that is kept: enough for any provider's explanation.
+const ERROR_BODY_CAP: usize = 64 * 1024;
+
+/// Reads an answer as far as it has to be read before it can be passed on.
+pub(super) async fn read(
+    mut incoming: Incoming,
+    exchange: &Exchange,
+    tap: TapMode,
+    cap: usize,
+) -> Result<Answer, Error> {
+    let raw = exchange.operation == Operation::Raw;
+    if incoming.status.as_u16() >= 400 {
+        return Err(refused(&mut incoming).await);
+    }
+    if !incoming.status.is_success() && !raw {
+        let text = format!(
+            "the provider answered with status {}, which is no answer to a model call",
+            incoming.status.as_u16()
+        );
+        return Err(Error::provider(ErrorKind::ProviderGarbled, text));
+    }
+    let mut headers = HeaderMap::with_capacity(incoming.headers.len());
+    errors::passthrough_headers(&incoming.headers, &mut headers);
+    let status = incoming.status;
+    if content_type_is(&incoming.headers, b"text/event-stream") {
+        let body = StreamBody::new(incoming.body, incoming.watch, StreamTap::new(tap));
+        return Ok(Answer { status, headers, body: Box::pin(body) });
+    }
+    if raw && incoming.headers.get(CONTENT_LENGTH).is_none() {
+        return Ok(through(status, headers, incoming, SmallVec::new()));
+    }
+    match collect(&mut incoming.body, &mut incoming.watch, cap).await? {
+        Collected::Whole(rope) => {
+            let json = content_type_is(&incoming.headers, b"application/json");
+            let mut report =
+                if json && !rope.is_empty() { read_reply(exchange.operation, &rope) } else { Report::default() };
+            report.complete = true;
+            report.content = true;
+            match report.failure.take() {
+                Some(failure) if !raw => Err(failure),
+                failure => {
+                    report.failure = failure;
+                    Ok(Answer { status, headers, body: Box::pin(FullBody::new(rope.to_bytes(), report)) })
+                }
+            }
+        }
+        Collected::TooLarge(rope) => Ok(through(status, headers, incoming, rope.into_parts().into_iter().collect())),
+    }
+}
+
+async fn refused(incoming: &mut Incoming) -> Error {
+    let body = match collect(&mut incoming.body, &mut incoming.watch, ERROR_BODY_CAP).await {
+        Ok(collected) => collected.into_bytes(),
+        // The status alone still tells what happened.
+        Err(_) => Bytes::new(),
+    };
+    errors::classify(incoming.status, &incoming.headers, body, unix_now())
+}
+
+#[expect(clippy::disallowed_methods, reason = "retry hints may be dates; this file owns the adapter's wall clock")]
+fn unix_now() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+fn content_type_is(headers: &HeaderMap, wanted: &[u8]) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return false };
+    value.as_bytes().get(..wanted.len()).is_some_and(|start| start.eq_ignore_ascii_case(wanted))
+}
+
+fn through(status: StatusCode, headers: HeaderMap, incoming: Incoming, first: Pieces) -> Answer {
+    let body = ThroughBody {
+        upstream: incoming.body,
+        watch: incoming.watch,
+        first,
+        report: Report { content: true, ..Report::default() },
+    };
+    Answer { status, headers, body: Box::pin(body) }
+}
+
+/// Pieces on their way out, next one last.
+type Pieces = SmallVec<[Bytes; 4]>;
+
+/// A stream of events, passed on as it arrives, with a tap that reads along.
+struct StreamBody {
+    upstream: Option<UpstreamBody>,
+    watch: Watch,
+    tap: StreamTap,
+    /// What the tap has let through and nobody has taken yet, in order.
+    ready: std::collections::VecDeque<Bytes>,
+    end: Option<Error>,
+}
+
+impl StreamBody {
+    fn new(upstream: UpstreamBody, watch: Watch, tap: StreamTap) -> Self {
+        Self { upstream: Some(upstream), watch, tap, ready: std::collections::VecDeque::new(), end: None }
+    }
+
+    fn close(&mut self, error: Option<Error>) {
+        self.upstream = None;
+        let mut out = Vec::new();
+        self.tap.finish(&mut out);
+        self.ready.extend(out);
+        let cut = || self.tap.report().failure.clone().filter(|failure| failure.kind() == ErrorKind::ProviderCut);
+        self.end = error.or_else(cut);
+    }
+}
+
+impl AnswerBody for StreamBody {
+    fn poll_chunk(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        let this = &mut *self;
+        loop {
+            if let Some(bytes) = this.ready.pop_front() {
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            let Some(upstream) = &mut this.upstream else { return Poll::Ready(this.end.take().map(Err)) };
+            match ready!(upstream.poll_data(cx, &mut this.watch)) {
+                Some(Ok(bytes)) => {
+                    let mut out = Vec::new();
+                    this.tap.feed(bytes, &mut out);
+                    this.ready.extend(out);
+                }
+                Some(Err(error)) => this.close(Some(error)),
+                None => this.close(None),
+            }
+        }
+    }
+
+    fn report(&self) -> &Report {
+        self.tap.report()
+    }
+}
+
+/// Bytes of any kind, passed on as they arrive.
+struct ThroughBody {
+    upstream: UpstreamBody,
+    watch: Watch,
+    first: Pieces,
+    report: Report,
+}
+
+impl AnswerBody for ThroughBody {
+    fn poll_chunk(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        let this = &mut *self;
+        if !this.first.is_empty() {
+            return Poll::Ready(Some(Ok(this.first.remove(0))));
+        }
+        let next = ready!(this.upstream.poll_data(cx, &mut this.watch));
+        this.report.complete = next.is_none();
+        Poll::Ready(next)
+    }
+
+    fn report(&self) -> &Report {
+        &self.report
+    }
+}

@@ -1,0 +1,60 @@
+//! The caller's request made fit for the provider: what is spliced, which headers go.
+
+use atp_core::port::Try;
+use atp_core::{Field, Fields, Operation, Payload, Rope};
+use atp_dialects::openai::chat::TapMode;
+use atp_dialects::splice::{Edit, json_string, splice, with_include_usage};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use smallvec::SmallVec;
+
+/// Splices what has to change. Most often nothing does, and the caller's bytes are shared. Tells
+/// how the answer is to be read: whether a usage chunk in it is the router's own wish.
+pub(super) fn prepare(attempt: Try<'_>, stream_usage: bool) -> (Payload, TapMode) {
+    let exchange = attempt.exchange;
+    let fields = &exchange.fields;
+    let other_name = fields.model.as_deref().is_some_and(|asked| asked != attempt.model);
+    match attempt.payload {
+        Payload::Rope(rope) => {
+            let model = other_name.then(|| literal(&exchange.headers, attempt.model));
+            let wants_usage = matches!(exchange.operation, Operation::Chat | Operation::Completions)
+                && exchange.stream
+                && stream_usage
+                && fields.include_usage != Some(true);
+            let options = wants_usage.then(|| with_include_usage(&rope, fields));
+            let tap = if wants_usage { TapMode::StripUsage } else { TapMode::Observe };
+            (Payload::Rope(edit(&rope, fields, model.as_deref(), options.as_deref())), tap)
+        }
+        Payload::Once { head, rest } => {
+            let model = other_name.then(|| literal(&exchange.headers, attempt.model));
+            (Payload::Once { head: edit(&head, fields, model.as_deref(), None), rest }, TapMode::Observe)
+        }
+    }
+}
+
+/// The model's name as it stands in a body of this content type: bare in a form, quoted in JSON.
+fn literal(headers: &HeaderMap, model: &str) -> String {
+    let form = headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"multipart/"));
+    if form { model.to_owned() } else { json_string(model) }
+}
+
+fn edit(rope: &Rope, fields: &Fields, model: Option<&str>, options: Option<&str>) -> Rope {
+    let mut edits: SmallVec<[Edit<'_>; 2]> = SmallVec::new();
+    edits.extend(model.map(|model| Edit::Set(Field::Model, model)));
+    edits.extend(options.map(|options| Edit::Set(Field::StreamOptions, options)));
+    if edits.is_empty() { rope.clone() } else { splice(rope, fields, &edits) }
+}
+
+/// The caller's headers with the provider's own over them.
+pub(super) fn headers(caller: &HeaderMap, fixed: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(caller.len() + fixed.len());
+    for (name, value) in caller {
+        if !fixed.contains_key(name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    for (name, value) in fixed {
+        headers.append(name.clone(), value.clone());
+    }
+    headers
+}

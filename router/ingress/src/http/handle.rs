@@ -1,0 +1,229 @@
+//! From a request to an exchange, and from its reply to a response.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use atp_core::{Caller, Error, ErrorKind, Exchange, Fields, Operation, Payload};
+use atp_dialects::openai::models as listing;
+use http::header::{self, HeaderMap, HeaderName};
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::Inner;
+use crate::intake::{self, Intake, form};
+use crate::respond::{self, Asked, OutBody};
+use crate::settings::Limits;
+
+/// The caller's own ceiling on every timer, in milliseconds.
+const TIMEOUT: HeaderName = HeaderName::from_static("x-atp-timeout-ms");
+
+/// Bytes of a raw request that are held, so that a closed kept connection can be replaced. Larger
+/// ones go out as they arrive.
+const RAW_HELD: usize = 1 << 20;
+
+/// The model that OpenAI takes where a moderation names none.
+const MODERATION_DEFAULT: &str = "omni-moderation-latest";
+
+/// A model call.
+pub(super) async fn operation(
+    inner: &Inner,
+    request: Request<Incoming>,
+    operation: Operation,
+    path: Arc<str>,
+    asked: &Asked,
+) -> Result<Response<OutBody>, Error> {
+    let (caller, limits) = admit(inner, request.headers())?;
+    let (parts, body) = request.into_parts();
+    let patience = patience(&parts.headers)?;
+    let mut intake = Intake::new(body, &parts.headers, &limits, asked.received)?;
+    let (payload, fields) = match form::boundary(&parts.headers) {
+        Some(boundary) => form::read(intake, &boundary).await?,
+        None => {
+            let (rope, fields) = intake::json(&mut intake, operation).await?;
+            (Payload::Rope(rope), fields)
+        }
+    };
+    let exchange = Exchange {
+        id: asked.id,
+        caller,
+        operation,
+        model: model(operation, &fields)?,
+        method: parts.method,
+        path,
+        headers: forwardable(parts.headers),
+        payload,
+        stream: fields.stream == Some(true),
+        fields,
+        patience,
+        received: asked.received,
+    };
+    Ok(respond::reply(inner.gateway.call(exchange).await, asked))
+}
+
+/// A request that is passed on to one provider as it is.
+pub(super) async fn raw(
+    inner: &Inner,
+    request: Request<Incoming>,
+    provider: Arc<str>,
+    rest: Arc<str>,
+    asked: &Asked,
+) -> Result<Response<OutBody>, Error> {
+    let (caller, limits) = admit(inner, request.headers())?;
+    let (parts, body) = request.into_parts();
+    let patience = patience(&parts.headers)?;
+    let intake = Intake::new(body, &parts.headers, &limits, asked.received)?;
+    let path = match parts.uri.query() {
+        Some(query) => Arc::from(format!("{rest}?{query}")),
+        None => rest,
+    };
+    let exchange = Exchange {
+        id: asked.id,
+        caller,
+        operation: Operation::Raw,
+        model: provider,
+        method: parts.method,
+        path,
+        headers: forwardable(parts.headers),
+        payload: form::opaque(intake, RAW_HELD).await?,
+        stream: false,
+        fields: Fields::default(),
+        patience,
+        received: asked.received,
+    };
+    Ok(respond::reply(inner.gateway.call(exchange).await, asked))
+}
+
+/// `GET /v1/models`.
+pub(super) fn models(inner: &Inner, request: &Request<Incoming>, asked: &Asked) -> Result<Response<OutBody>, Error> {
+    admit(inner, request.headers())?;
+    Ok(respond::bytes("application/json", listing::list(&inner.gateway.models()), asked))
+}
+
+/// `GET /v1/models/{name}`.
+pub(super) fn model_card(
+    inner: &Inner,
+    request: &Request<Incoming>,
+    name: &str,
+    asked: &Asked,
+) -> Result<Response<OutBody>, Error> {
+    admit(inner, request.headers())?;
+    let name = percent_decoded(name);
+    match inner.gateway.model(&name) {
+        Some(card) => Ok(respond::bytes("application/json", listing::one(&card), asked)),
+        None => {
+            let text = format!("the model {name:?} is not configured; GET /v1/models lists those that are");
+            Err(Error::caller(ErrorKind::ModelNotFound, text).with_param("model"))
+        }
+    }
+}
+
+fn admit(inner: &Inner, headers: &HeaderMap) -> Result<(Arc<Caller>, Limits), Error> {
+    let settings = inner.settings.load();
+    Ok((settings.keys.admit(headers)?, settings.limits.clone()))
+}
+
+fn model(operation: Operation, fields: &Fields) -> Result<Arc<str>, Error> {
+    match fields.model.as_deref() {
+        Some("") | None if operation == Operation::Moderations => Ok(Arc::from(MODERATION_DEFAULT)),
+        Some("") | None => {
+            let text = "you must provide a model: set 'model' to one of GET /v1/models";
+            Err(Error::caller(ErrorKind::InvalidRequest, text).with_param("model"))
+        }
+        Some(name) => Ok(Arc::from(name)),
+    }
+}
+
+fn patience(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
+    match value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()).filter(|millis| *millis > 0) {
+        Some(millis) => Ok(Some(Duration::from_millis(millis))),
+        None => {
+            let text = format!("x-atp-timeout-ms is {value:?}; it takes a whole number of milliseconds above zero");
+            Err(Error::caller(ErrorKind::InvalidRequest, text).with_param("x-atp-timeout-ms"))
+        }
+    }
+}
+
+/// Takes out what is between the caller and the router: credentials, hop-by-hop fields (RFC 9110,
+/// 7.6.1) and those that the next connection sets for itself.
+fn forwardable(mut headers: HeaderMap) -> HeaderMap {
+    if let Some(named) = headers.remove(header::CONNECTION) {
+        let named = named.to_str().unwrap_or_default().to_owned();
+        for name in named.split(',').filter_map(|name| name.trim().parse::<HeaderName>().ok()) {
+            headers.remove(name);
+        }
+    }
+    for name in &BETWEEN_US {
+        headers.remove(name);
+    }
+    if headers.keys().any(is_ours) {
+        let ours: Vec<HeaderName> = headers.keys().filter(|name| is_ours(name)).cloned().collect();
+        for name in ours {
+            headers.remove(name);
+        }
+    }
+    headers
+}
+
+const BETWEEN_US: [HeaderName; 15] = [
+    header::HOST,
+    header::AUTHORIZATION,
+    header::CONTENT_LENGTH,
+    header::ACCEPT_ENCODING,
+    header::COOKIE,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::EXPECT,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("x-request-id"),
+];
+
+fn is_ours(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-atp-") || name.starts_with("x-forwarded-")
+}
+
+/// Model names come with their slashes encoded by some client libraries.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let coded = match (first, after) {
+            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)).map(|(high, low)| high * 16 + low),
+            _ => None,
+        };
+        bytes.push(coded.unwrap_or(*first));
+        rest = if coded.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_between_us_does_not_go_on() {
+        let mut headers = HeaderMap::new();
+        for name in ["authorization", "x-api-key", "host", "connection", "x-custom-hop", "x-atp-timeout-ms", "cookie"] {
+            headers.insert(name, "x-custom-hop".parse().unwrap());
+        }
+        headers.insert("openai-beta", "assistants=v2".parse().unwrap());
+        let out = forwardable(headers);
+        assert_eq!(out.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["openai-beta"]);
+    }
+
+    #[test]
+    fn encoded_slashes_in_names_are_slashes() {
+        assert_eq!(percent_decoded("groq%2Fllama%zz%"), "groq/llama%zz%");
+    }
+}

@@ -1,0 +1,215 @@
+//! Answers on their way out: the one place that makes HTTP responses of replies and errors.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use atp_core::answer::BoxBody;
+use atp_core::{Answer, Error, Notes, Reply, RequestId};
+use atp_dialects::openai::errors;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+
+use crate::clock;
+
+/// `x-request-id`: names the request here and in every log line.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// `x-correlation-id`: the caller's own name for it, echoed.
+pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+const PROVIDER: HeaderName = HeaderName::from_static("x-atp-provider");
+const MODEL: HeaderName = HeaderName::from_static("x-atp-model");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-atp-attempts");
+const COST: HeaderName = HeaderName::from_static("x-atp-cost-usd");
+const OVERHEAD: HeaderName = HeaderName::from_static("x-atp-overhead-us");
+const ERROR: HeaderName = HeaderName::from_static("x-atp-error");
+
+/// What every answer to one request needs to know of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) id: RequestId,
+    pub(crate) received: Instant,
+    pub(crate) correlation: Option<HeaderValue>,
+}
+
+/// A response's body.
+pub enum OutBody {
+    /// In memory; sent with its length.
+    Full(Option<Bytes>),
+    /// Passed on as it arrives.
+    Stream(Relay),
+}
+
+impl OutBody {
+    pub(crate) fn full(bytes: Bytes) -> Self {
+        Self::Full(Some(bytes).filter(|bytes| !bytes.is_empty()))
+    }
+}
+
+/// A reply as a response.
+pub(crate) fn reply(reply: Reply, asked: &Asked) -> Response<OutBody> {
+    let mut response = match reply.result {
+        Ok(answer) => success(answer),
+        Err(error) => failure(&error),
+    };
+    notes(&reply.notes, asked.received, response.headers_mut());
+    asked.mark(response.headers_mut());
+    response
+}
+
+/// A refusal that never reached the gateway.
+pub(crate) fn refusal(error: &Error, asked: &Asked) -> Response<OutBody> {
+    let mut response = failure(error);
+    asked.mark(response.headers_mut());
+    response
+}
+
+/// Bytes made by the router itself.
+pub(crate) fn bytes(content_type: &'static str, body: Bytes, asked: &Asked) -> Response<OutBody> {
+    let mut response = Response::new(OutBody::full(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    asked.mark(response.headers_mut());
+    response
+}
+
+impl Asked {
+    fn mark(&self, headers: &mut HeaderMap) {
+        if let Ok(value) = HeaderValue::from_bytes(&self.id.to_ascii()) {
+            headers.insert(REQUEST_ID, value);
+        }
+        if let Some(correlation) = &self.correlation {
+            headers.insert(CORRELATION_ID, correlation.clone());
+        }
+    }
+}
+
+fn success(answer: Answer) -> Response<OutBody> {
+    let Answer { status, headers, mut body } = answer;
+    let events = headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+    let out = match body.as_mut().take_full() {
+        Some(bytes) => OutBody::full(bytes),
+        None => OutBody::Stream(Relay { body, events, end: End::Open }),
+    };
+    let mut response = Response::new(out);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    if events {
+        // Proxies in front must neither keep nor gather events.
+        response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+        response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    }
+    response
+}
+
+fn failure(error: &Error) -> Response<OutBody> {
+    let mut response = Response::new(OutBody::full(errors::body(error)));
+    *response.status_mut() = errors::status(error);
+    let headers = response.headers_mut();
+    if let Some(provider) = error.provider_reply() {
+        errors::passthrough_headers(&provider.headers, headers);
+    }
+    errors::headers(error, headers);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ERROR, HeaderValue::from_static(error.kind().code()));
+    if matches!(response.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+        // The rest of the body is not read; the connection cannot be used again.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn notes(notes: &Notes, received: Instant, headers: &mut HeaderMap) {
+    let text = |text: &str| HeaderValue::from_str(text).ok();
+    let mut put = |name: HeaderName, value: Option<HeaderValue>| {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    };
+    put(PROVIDER, notes.provider.as_deref().and_then(text));
+    put(MODEL, notes.model.as_deref().and_then(text));
+    put(COST, notes.cost.and_then(|cost| text(&cost.to_string())));
+    put(ATTEMPTS, (notes.attempts > 0).then(|| HeaderValue::from(notes.attempts)));
+    let own = (clock::now() - received).saturating_sub(notes.waited);
+    put(OVERHEAD, Some(HeaderValue::from(own.as_micros() as u64)));
+}
+
+/// An answer's body on its way to the caller. Dropping it, as hyper does when the caller leaves,
+/// drops everything that was borrowed for the exchange.
+pub struct Relay {
+    body: BoxBody,
+    events: bool,
+    end: End,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Open,
+    Done,
+}
+
+impl Relay {
+    /// An error after the head has gone: told as an event where the answer is made of events, so
+    /// that client libraries raise it; otherwise the connection is cut, so that a half answer is
+    /// not taken for a whole one.
+    fn broken(&mut self, error: &Error) -> Result<Frame<Bytes>, Broken> {
+        self.end = End::Done;
+        if self.events { Ok(Frame::data(errors::stream_event(error))) } else { Err(Broken(error.clone())) }
+    }
+}
+
+/// An answer that broke off.
+#[derive(Debug)]
+pub struct Broken(Error);
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Broken {}
+
+impl From<Infallible> for Broken {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl Body for OutBody {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let relay = match &mut *self {
+            Self::Full(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Stream(relay) => relay,
+        };
+        if relay.end == End::Done {
+            return Poll::Ready(None);
+        }
+        match ready!(relay.body.as_mut().poll_chunk(cx)) {
+            Some(Ok(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            Some(Err(error)) => Poll::Ready(Some(relay.broken(&error))),
+            None => {
+                relay.end = End::Done;
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(bytes) => bytes.is_none(),
+            Self::Stream(relay) => relay.end == End::Done,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
