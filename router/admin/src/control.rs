@@ -1,0 +1,157 @@
+//! What the surface needs to be told.
+
+use std::time::Duration;
+
+use atp_core::Error;
+use atp_core::port::BoxFuture;
+use serde_json::Value;
+
+/// The running router, as the control plane sees it. The calls return at once, but for the two whose
+/// answers come from a database.
+pub trait Control: Send + Sync {
+    /// Whether requests should be sent here.
+    fn readiness(&self) -> Readiness;
+
+    /// What is running.
+    fn version(&self) -> Version;
+
+    /// The metrics in the text format of Prometheus.
+    fn metrics_text(&self) -> String;
+
+    /// The configuration in force, without secrets.
+    fn config(&self) -> Value;
+
+    /// The models and their targets.
+    fn models(&self) -> Value;
+
+    /// How the ledger is doing.
+    fn ledger(&self) -> Value;
+
+    /// The newest usage rows, at most `limit`, newest first.
+    fn usage_recent(&self, limit: usize) -> BoxFuture<'static, Result<Value, Error>>;
+
+    /// Sums of the rows of exchanges that began at `since_ms` (Unix milliseconds) or later.
+    fn usage_totals(&self, by: GroupBy, since_ms: u64) -> BoxFuture<'static, Result<Value, Error>>;
+
+    /// The wall clock, in milliseconds since the Unix epoch.
+    fn unix_millis(&self) -> u64;
+}
+
+/// Whether requests should be sent here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// Every condition that was looked at, in a fixed order.
+    pub checks: Vec<Check>,
+}
+
+/// One condition of readiness.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// Its name: `accepting`, `targets`, `ledger`.
+    pub name: &'static str,
+    /// What it found.
+    pub state: CheckState,
+    /// What is wrong and what to do, lower-case; empty where nothing is.
+    pub detail: String,
+}
+
+/// What a condition found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckState {
+    /// It holds.
+    Pass,
+    /// Something is wrong, and requests are served all the same: a ledger that cannot be written.
+    Warn,
+    /// Requests cannot be served.
+    Fail,
+}
+
+impl CheckState {
+    /// The word in the answer.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+impl Readiness {
+    /// Adds a condition that holds.
+    #[must_use]
+    pub fn pass(self, name: &'static str) -> Self {
+        self.with(name, CheckState::Pass, String::new())
+    }
+
+    /// Adds a condition that is in trouble without stopping requests.
+    #[must_use]
+    pub fn warn(self, name: &'static str, detail: impl Into<String>) -> Self {
+        self.with(name, CheckState::Warn, detail.into())
+    }
+
+    /// Adds a condition because of which no request should be sent here.
+    #[must_use]
+    pub fn fail(self, name: &'static str, detail: impl Into<String>) -> Self {
+        self.with(name, CheckState::Fail, detail.into())
+    }
+
+    fn with(mut self, name: &'static str, state: CheckState, detail: String) -> Self {
+        self.checks.push(Check { name, state, detail });
+        self
+    }
+
+    /// Whether requests should be sent here.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        !self.any(CheckState::Fail)
+    }
+
+    /// Whether any condition is in this state.
+    #[must_use]
+    pub fn any(&self, state: CheckState) -> bool {
+        self.checks.iter().any(|check| check.state == state)
+    }
+}
+
+/// What is running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The version of the program.
+    pub version: &'static str,
+    /// The commit that it was built from, where the build knew it.
+    pub commit: Option<&'static str>,
+    /// The number of the configuration in force; grows by one with each reload.
+    pub config: u64,
+    /// How long the process has run.
+    pub uptime: Duration,
+    /// Data-plane threads.
+    pub workers: usize,
+}
+
+/// By what usage is summed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupBy {
+    /// By the key that asked.
+    Key,
+    /// By the model asked for.
+    Model,
+    /// By the provider that answered last.
+    Provider,
+}
+
+impl GroupBy {
+    /// Every grouping.
+    pub const ALL: [Self; 3] = [Self::Key, Self::Model, Self::Provider];
+
+    /// The name in a query.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Model => "model",
+            Self::Provider => "provider",
+        }
+    }
+}

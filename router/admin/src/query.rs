@@ -1,0 +1,110 @@
+//! The few query parameters of this surface. A name or value that means nothing is an error, never
+//! passed over: a report over the wrong days looks just like a right one.
+
+use atp_core::{Error, ErrorKind};
+
+use crate::control::GroupBy;
+
+/// How many rows `/admin/usage` shows where nothing is asked for, and at most.
+const LIMIT: usize = 100;
+const LIMIT_MOST: usize = 1000;
+
+/// Reads the query of `/admin/usage`.
+pub(crate) fn limit(query: &str) -> Result<usize, Error> {
+    let mut limit = LIMIT;
+    for (name, value) in pairs(query) {
+        match name {
+            "limit" => {
+                let parsed = value.parse().ok().filter(|limit| (1..=LIMIT_MOST).contains(limit));
+                limit = parsed.ok_or_else(|| bad(name, value, &format!("a whole number from 1 to {LIMIT_MOST}")))?;
+            }
+            _ => return Err(unknown(name, "limit")),
+        }
+    }
+    Ok(limit)
+}
+
+/// Reads the query of `/admin/usage/totals`: the grouping, and the time from which rows count in
+/// Unix milliseconds.
+pub(crate) fn totals(query: &str, now_ms: u64) -> Result<(GroupBy, u64), Error> {
+    let (mut by, mut since) = (GroupBy::Model, 0);
+    for (name, value) in pairs(query) {
+        match name {
+            "by" => {
+                let found = GroupBy::ALL.into_iter().find(|by| by.label() == value);
+                by = found.ok_or_else(|| bad(name, value, "key, model or provider"))?;
+            }
+            "since" => {
+                let wanted = "Unix milliseconds, or an age such as 90s, 15m, 24h or 7d";
+                since = instant(value, now_ms).ok_or_else(|| bad(name, value, wanted))?;
+            }
+            _ => return Err(unknown(name, "by, since")),
+        }
+    }
+    Ok((by, since))
+}
+
+/// A time in Unix milliseconds: a plain number, or an age before `now_ms`.
+fn instant(value: &str, now_ms: u64) -> Option<u64> {
+    if let Ok(millis) = value.parse() {
+        return Some(millis);
+    }
+    let unit_ms: u64 = match value.chars().last()? {
+        's' => 1000,
+        'm' => 60_000,
+        'h' => 3_600_000,
+        'd' => 86_400_000,
+        _ => return None,
+    };
+    let count: u64 = value.get(..value.len() - 1)?.parse().ok()?;
+    Some(now_ms.saturating_sub(count.saturating_mul(unit_ms)))
+}
+
+/// The parameters in order. No legal value here needs percent-encoding, so none is decoded.
+fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+fn bad(name: &str, value: &str, wanted: &str) -> Error {
+    let text = format!("query parameter `{name}` is `{value}`; it takes {wanted}");
+    Error::caller(ErrorKind::InvalidRequest, text)
+}
+
+fn unknown(name: &str, known: &str) -> Error {
+    let text = format!("query parameter `{name}` does not exist here; known are: {known}");
+    Error::caller(ErrorKind::InvalidRequest, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_has_a_default_and_bounds() {
+        assert_eq!(limit("").unwrap(), 100);
+        assert_eq!(limit("limit=1000").unwrap(), 1000);
+        for bad in ["limit=0", "limit=1001", "limit=", "limit", "limit=-1", "limit=ten", "limits=10"] {
+            assert_eq!(limit(bad).unwrap_err().kind(), ErrorKind::InvalidRequest, "{bad}");
+        }
+    }
+
+    #[test]
+    fn since_is_a_time_or_an_age() {
+        let day = 86_400_000;
+        assert_eq!(totals("", 5).unwrap(), (GroupBy::Model, 0));
+        assert_eq!(totals("by=key&since=1700000000000", 5).unwrap(), (GroupBy::Key, 1_700_000_000_000));
+        assert_eq!(totals("since=24h&by=provider", 3 * day).unwrap(), (GroupBy::Provider, 2 * day));
+        assert_eq!(totals("since=90s", 100_000).unwrap().1, 10_000);
+        assert_eq!(totals("since=99999999999999999999d", day).map(|totals| totals.1).ok(), None);
+        assert_eq!(totals("since=9999999999999999999d", day).unwrap().1, 0, "an age beyond the epoch is all of it");
+        for bad in ["since=yesterday", "since=h", "since=1.5h", "since=5€", "by=tenant", "from=1"] {
+            assert_eq!(totals(bad, day).unwrap_err().kind(), ErrorKind::InvalidRequest, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_field_value_and_way_out() {
+        let text = totals("by=modle", 0).unwrap_err().public().to_owned();
+        assert_eq!(text, "query parameter `by` is `modle`; it takes key, model or provider");
+    }
+}

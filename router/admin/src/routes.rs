@@ -1,0 +1,157 @@
+//! The route table of the control plane, and how a request finds its row.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use atp_core::port::BoxFuture;
+use atp_core::{Error, ErrorKind};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::control::Control;
+use crate::{health, query, reply};
+
+/// No route here takes a body; one that announces more than this is refused instead of drained.
+const BODY_MOST: u64 = 64 * 1024;
+
+/// What a route is given: the query, and the router.
+type Handler = fn(&str, &dyn Control) -> BoxFuture<'static, Result<Value, Error>>;
+
+/// One row: method, path, what it shows, and how.
+struct Route {
+    method: Method,
+    path: &'static str,
+    about: &'static str,
+    handler: Handler,
+}
+
+const fn get(path: &'static str, about: &'static str, handler: Handler) -> Route {
+    Route { method: Method::GET, path, about, handler }
+}
+
+/// Every route beside those of [`health::PATHS`]. `GET` serves `HEAD` too.
+static ROUTES: [Route; 7] = [
+    get("/admin", "this list", index),
+    get("/admin/version", "version, commit, configuration, uptime, workers", version),
+    get("/admin/config", "the configuration in force, without secrets", |_, control| now(control.config())),
+    get("/admin/models", "models and their targets", |_, control| now(control.models())),
+    get("/admin/ledger", "how the ledger is doing", |_, control| now(control.ledger())),
+    get("/admin/usage", "the newest usage rows; ?limit=1..1000", usage),
+    get("/admin/usage/totals", "sums; ?by=key|model|provider&since=24h", totals),
+];
+
+/// Answers a request. Never fails: what goes wrong is an answer too.
+pub(crate) async fn respond(parts: Parts, control: Arc<dyn Control>) -> Response<Bytes> {
+    if let Some(refusal) = refuse_body(&parts.headers) {
+        return reply::error(&refusal);
+    }
+    let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
+    let path = parts.uri.path();
+    if method == Method::GET
+        && let Some(response) = health::respond(path, control.as_ref())
+    {
+        return response;
+    }
+    let Some(route) = ROUTES.iter().find(|route| route.path == path) else {
+        return if health::PATHS.contains(&path) { wrong_method(&method, path) } else { not_found(path) };
+    };
+    if route.method != method {
+        return wrong_method(&method, path);
+    }
+    if let Some(refusal) = refuse_host(&parts) {
+        return reply::error(&refusal);
+    }
+    match (route.handler)(parts.uri.query().unwrap_or_default(), control.as_ref()).await {
+        Ok(body) => reply::json(StatusCode::OK, &body),
+        Err(error) => {
+            if error.kind() == ErrorKind::Internal {
+                tracing::warn!(path = route.path, reason = %error, "admin request failed");
+            }
+            reply::error(&error)
+        }
+    }
+}
+
+fn now(body: Value) -> BoxFuture<'static, Result<Value, Error>> {
+    Box::pin(std::future::ready(Ok(body)))
+}
+
+fn fail(error: Error) -> BoxFuture<'static, Result<Value, Error>> {
+    Box::pin(std::future::ready(Err(error)))
+}
+
+fn index(_: &str, _: &dyn Control) -> BoxFuture<'static, Result<Value, Error>> {
+    let routes = ROUTES.iter().map(|route| json!({ "path": route.path, "shows": route.about }));
+    now(json!({ "health": health::PATHS, "routes": routes.collect::<Vec<Value>>() }))
+}
+
+fn version(_: &str, control: &dyn Control) -> BoxFuture<'static, Result<Value, Error>> {
+    let version = control.version();
+    now(json!({
+        "version": version.version,
+        "commit": version.commit,
+        "config_version": version.config,
+        "uptime_s": version.uptime.as_secs(),
+        "workers": version.workers,
+    }))
+}
+
+fn usage(query: &str, control: &dyn Control) -> BoxFuture<'static, Result<Value, Error>> {
+    match query::limit(query) {
+        Ok(limit) => {
+            let rows = control.usage_recent(limit);
+            Box::pin(async move { Ok(json!({ "rows": rows.await? })) })
+        }
+        Err(error) => fail(error),
+    }
+}
+
+fn totals(query: &str, control: &dyn Control) -> BoxFuture<'static, Result<Value, Error>> {
+    match query::totals(query, control.unix_millis()) {
+        Ok((by, since_ms)) => {
+            let totals = control.usage_totals(by, since_ms);
+            Box::pin(async move { Ok(json!({ "by": by.label(), "since_ms": since_ms, "totals": totals.await? })) })
+        }
+        Err(error) => fail(error),
+    }
+}
+
+fn not_found(path: &str) -> Response<Bytes> {
+    let text = format!("there is no `{path}` on the admin port; GET /admin lists what there is");
+    reply::error(&Error::caller(ErrorKind::NotFound, text))
+}
+
+fn wrong_method(method: &Method, path: &str) -> Response<Bytes> {
+    let text = format!("`{path}` is not changed by `{method}`; ask by GET");
+    let error = Error::caller(ErrorKind::MethodNotAllowed, text);
+    reply::method_not_allowed(&error, HeaderValue::from_static("GET, HEAD"))
+}
+
+fn refuse_body(headers: &HeaderMap) -> Option<Error> {
+    let announced = headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse::<u64>().ok()?;
+    (announced > BODY_MOST).then(|| {
+        let text = format!("the body has {announced} bytes; nothing here takes one, and {BODY_MOST} are passed over");
+        Error::caller(ErrorKind::BodyTooLarge, text)
+    })
+}
+
+/// Refuses a name that is not this machine's. The surface stands on loopback without a key, and a web page
+/// that any browser here has open can point its own name at 127.0.0.1 and then read the answers as its own;
+/// it cannot make the browser send another name. Health and metrics hold nothing private and are left open,
+/// because probes and scrapers ask by service name.
+fn refuse_host(parts: &Parts) -> Option<Error> {
+    let host = parts.headers.get(HOST)?;
+    let authority = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+    let own = authority.as_ref().is_some_and(|authority| {
+        let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+        name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+    });
+    (!own).then(|| {
+        let text = format!("the admin surface answers to an IP address or `localhost`, not to {host:?}");
+        Error::caller(ErrorKind::Permission, text)
+    })
+}
