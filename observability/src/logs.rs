@@ -169,11 +169,13 @@ fn parse_filter(filter: &str) -> Result<EnvFilter, LogError> {
     if filter.trim().is_empty() {
         return Err(explain("it is empty"));
     }
-    for directive in filter.split(',').map(str::trim).filter(|directive| !directive.contains('[')) {
+    // Directives on spans have commas and equal signs of their own: those are left to the library.
+    let directives: Vec<&str> = filter.split(',').map(str::trim).collect();
+    for directive in directives.iter().filter(|_| !filter.contains('[')) {
         let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
         if !known(level) {
             return Err(explain(&format!("`{level}` is no level")));
         }
     }
-    EnvFilter::try_new(filter).map_err(|fault| explain(&fault.to_string()))
+    EnvFilter::try_new(directives.join(",")).map_err(|fault| explain(&fault.to_string()))
 }
