@@ -172,7 +172,7 @@ fn parse_filter(filter: &str) -> Result<EnvFilter, LogError> {
     // Directives on spans have commas and equal signs of their own: those are left to the library.
     let directives: Vec<&str> = filter.split(',').map(str::trim).collect();
     for directive in directives.iter().filter(|_| !filter.contains('[')) {
-        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
+        let level = directive.rsplit_once('=').map_or(*directive, |(_, level)| level);
         if !known(level) {
             return Err(explain(&format!("`{level}` is no level")));
         }
