@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use atp_core::error::ProviderReply;
-use atp_core::{Error, ErrorKind, Retry, Side};
+use atp_core::{Error, ErrorKind};
+use atp_dialects::openai::errors;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -127,18 +127,7 @@ impl Refusal {
             let millis = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
             headers.insert(HeaderName::from_static("retry-after-ms"), HeaderValue::from(millis.max(1)));
         }
-        let reply = ProviderReply { status: self.status, headers, body: Bytes::from(self.body()) };
-        let error = match self.status.as_u16() {
-            429 => Error::provider(ErrorKind::ProviderOverloaded, self.message),
-            404 if self.code == Some("model_not_found") => Error::provider(ErrorKind::ProviderRejected, self.message),
-            500.. => Error::provider(ErrorKind::ProviderFailed, self.message),
-            _ => Error::new(ErrorKind::ProviderRejected, Side::Caller, self.message),
-        };
-        let error = match (self.retry_after, self.param) {
-            (Some(pause), _) => error.with_retry(Retry::After(pause)),
-            (None, Some(param)) => error.with_param(param),
-            (None, None) => error,
-        };
-        error.with_provider_reply(reply)
+        // Read as any provider's refusal is. None of the hints is a date, so no clock is needed.
+        errors::classify(self.status, &headers, Bytes::from(self.body()), Duration::ZERO)
     }
 }
