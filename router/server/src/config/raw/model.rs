@@ -1,0 +1,81 @@
+//! Models, as the file writes them.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::super::value::Listed;
+use super::RawTimeouts;
+
+/// One name that callers may ask for.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "model")]
+pub(in super::super) struct RawModel {
+    /// Who may answer, in the order in which they are asked. Where targets have a `weight`, the first one asked is drawn
+    /// by weight, and the others follow in order.
+    pub(in super::super) targets: Listed<RawTarget>,
+    /// Other names for the same model. They hold no `*`.
+    #[serde(default)]
+    pub(in super::super) aliases: Listed<String>,
+    /// What its tokens cost, where a target does not say. Without it the shipped price table is asked.
+    #[serde(default)]
+    pub(in super::super) prices: Option<RawPrices>,
+    /// How long each phase of a try may take, where the target does not say.
+    #[serde(default)]
+    pub(in super::super) timeouts: RawTimeouts,
+    /// What happens when the caller leaves in the middle of an answer.
+    #[serde(default)]
+    #[schemars(extend("default" = "cancel"))]
+    pub(in super::super) on_disconnect: Option<RawDisconnect>,
+}
+
+/// One provider's model that may answer.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "target")]
+pub(in super::super) struct RawTarget {
+    /// The name of a provider.
+    pub(in super::super) provider: String,
+    /// The provider's name for the model. A `*` in it stands for what the `*` of the model's name matched. Without it,
+    /// the model's own name; for a pattern, the name that was asked for, without what stands before a slash in the
+    /// pattern: `groq/*` sends what follows `groq/`.
+    #[serde(default)]
+    pub(in super::super) model: Option<String>,
+    /// The share of requests that start here, in proportion to the weights of the others. From 1 to 1000000. Where one
+    /// target has a weight, those without have 1.
+    #[serde(default)]
+    pub(in super::super) weight: Option<u64>,
+    /// How long each phase of a try may take.
+    #[serde(default)]
+    pub(in super::super) timeouts: RawTimeouts,
+    /// What its tokens cost.
+    #[serde(default)]
+    pub(in super::super) prices: Option<RawPrices>,
+}
+
+/// Prices in micro-dollars per million tokens: $2.50 per million tokens is 2500000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "prices")]
+pub(in super::super) struct RawPrices {
+    /// Per million input tokens.
+    pub(in super::super) input: u64,
+    /// Per million output tokens.
+    pub(in super::super) output: u64,
+    /// Per million input tokens that the provider read from its cache. Without it, the price of input.
+    #[serde(default)]
+    pub(in super::super) cached_input: Option<u64>,
+}
+
+/// What happens when the caller leaves in the middle of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(in super::super) enum RawDisconnect {
+    /// The provider's work ends at once.
+    Cancel,
+    /// The answer is read to its end, so that its exact usage is known.
+    Complete,
+    /// The answer is read on for at most so many tokens, `{ drain: 500 }`, then the provider's work ends.
+    Drain(u64),
+}

@@ -1,0 +1,321 @@
+//! Providers: vendor, address, key, headers.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use atp_adapters::simulated::SimulatedConfig;
+use atp_core::{Secret, Timeouts};
+use http::{HeaderName, HeaderValue, Uri};
+
+use super::super::document::shape::nearest;
+use super::super::env::{self, OLLAMA_BASE_URL, OPENAI_API_KEY, OPENAI_BASE_URL};
+use super::super::error::{Code, ConfigError, Issue};
+use super::super::path::FieldPath;
+use super::super::raw::{RawConfig, RawKind, RawProvider, RawTimeouts};
+use super::super::resolved::{HttpProvider, Provider, ProviderKind, VendorRow};
+use super::super::value::Span;
+use super::{Context, secrets};
+
+/// Where Ollama listens when nobody says otherwise.
+const OLLAMA: &str = "http://127.0.0.1:11434";
+
+/// Every provider in configured order. `own` are the router's own addresses.
+pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>, own: [SocketAddr; 2]) -> Vec<Provider> {
+    let path = FieldPath::of(&["providers"]);
+    if raw.providers.0.is_empty() && context.document.names(&path).is_empty() {
+        let issue = Issue::new(Code::MissingField, "no providers: nobody could answer a request");
+        let example = "for example `providers: { openai: { vendor: openai, api_key: { env: OPENAI_API_KEY } } }`, or \
+                       `providers: { sim: { kind: simulated } }` to try the router without any account";
+        context.fail(&path, issue.allowed(example));
+    }
+    let mut providers = Vec::new();
+    for (name, raw) in &raw.providers.0 {
+        let path = path.key(name);
+        if !secrets::is_label(name) {
+            let issue = Issue::new(Code::BadValue, "this name cannot stand in paths and metrics");
+            context.fail_name(&path, issue.allowed(secrets::LABEL));
+        }
+        let one = One { name, raw, path, own };
+        if let Some(kind) = one.kind(context) {
+            providers.push(Provider { name: Arc::from(name.as_str()), kind });
+        }
+    }
+    providers
+}
+
+/// Merges timers, refusing zero; what is not given comes from `outer`.
+pub(super) fn timeouts(context: &mut Context<'_>, path: &FieldPath, raw: &RawTimeouts, outer: Timeouts) -> Timeouts {
+    for (name, value) in raw.each() {
+        if let Some(value) = value {
+            context.span(&path.key("timeouts").key(name), Some(Span(value)), value);
+        }
+    }
+    raw.over(outer)
+}
+
+struct One<'a> {
+    name: &'a str,
+    raw: &'a RawProvider,
+    path: FieldPath,
+    own: [SocketAddr; 2],
+}
+
+impl One<'_> {
+    fn kind(&self, context: &mut Context<'_>) -> Option<ProviderKind> {
+        let timeouts = timeouts(context, &self.path, &self.raw.timeouts, Timeouts::default());
+        let vendor = self.vendor(context)?;
+        let kind = match (self.raw.kind, vendor) {
+            (Some(kind), _) => kind,
+            (None, Some(_)) => RawKind::Openai,
+            (None, None) => {
+                let issue = Issue::new(Code::MissingField, "neither `kind` nor `vendor` is given");
+                let allowed = "`kind: openai`, `kind: ollama`, `kind: simulated`, or `vendor: NAME`";
+                context.fail(&self.path, issue.allowed(allowed));
+                return None;
+            }
+        };
+        self.check_fields(context, kind, vendor);
+        match kind {
+            RawKind::Simulated => Some(ProviderKind::Simulated(self.simulated(context))),
+            RawKind::Openai => Some(ProviderKind::OpenAi(self.http(context, kind, vendor, timeouts)?)),
+            RawKind::Ollama => Some(ProviderKind::Ollama(self.http(context, kind, None, timeouts)?)),
+        }
+    }
+
+    /// The vendor's row: the one that is named, or `openai` where a provider of that kind has no address of its own.
+    /// The outer `None` says that the name is wrong.
+    fn vendor<'v>(&self, context: &mut Context<'v>) -> Option<Option<&'v VendorRow>> {
+        let vendors: &'v [VendorRow] = context.vendors;
+        let row = |name: &str| vendors.iter().find(|row| row.name == name);
+        let Some(name) = &self.raw.vendor else {
+            let implied = self.raw.kind == Some(RawKind::Openai) && self.raw.base_url.is_none();
+            return Some(if implied { row("openai") } else { None });
+        };
+        let found = row(name);
+        if found.is_none() {
+            let known: Vec<&str> = vendors.iter().map(|row| row.name.as_str()).collect();
+            let issue = Issue::new(Code::UnknownReference, "no vendor of this name is known");
+            let allowed =
+                format!("one of {}; or `kind: openai` with a `base_url` for any other server", known.join(", "));
+            let near = nearest(name, known.iter().copied());
+            context.fail(&self.path.key("vendor"), issue.allowed(&allowed).near(near));
+            return None;
+        }
+        Some(found)
+    }
+
+    /// Fields that mean nothing for the kind are refused: who wrote them expected something.
+    fn check_fields(&self, context: &mut Context<'_>, kind: RawKind, vendor: Option<&VendorRow>) {
+        let raw = self.raw;
+        let http_only = [
+            ("base_url", raw.base_url.is_some()),
+            ("api_key", raw.api_key.is_some()),
+            ("headers", !raw.headers.0.is_empty()),
+            ("http2", raw.http2.is_some()),
+            ("query", raw.query.is_some()),
+        ];
+        let wrong: Vec<(&str, &str)> = match kind {
+            RawKind::Simulated => {
+                let given = http_only.into_iter().filter(|(_, given)| *given);
+                let wrong = given.map(|(field, _)| (field, "a simulated provider is reached over no network"));
+                wrong.chain(raw.vendor.as_ref().map(|_| ("vendor", "a simulated provider has no vendor"))).collect()
+            }
+            RawKind::Openai | RawKind::Ollama if raw.simulated.is_some() => {
+                vec![("simulated", "only a provider of kind `simulated` pretends")]
+            }
+            RawKind::Ollama if vendor.is_some() => vec![("vendor", "Ollama's own API has no vendors")],
+            RawKind::Openai | RawKind::Ollama => Vec::new(),
+        };
+        for (field, message) in wrong {
+            let issue = Issue::new(Code::Conflict, message).allowed("no such field here, or another `kind`");
+            context.fail(&self.path.key(field), issue);
+        }
+    }
+
+    fn http(
+        &self,
+        context: &mut Context<'_>,
+        kind: RawKind,
+        vendor: Option<&VendorRow>,
+        timeouts: Timeouts,
+    ) -> Option<HttpProvider> {
+        // Every part is checked before the first one that is wrong ends the matter.
+        let base = self.base_url(context, kind, vendor);
+        let api_key = self.api_key(context, vendor);
+        let headers = self.headers(context);
+        let query = self.query(context);
+        let (base_url, base_uri) = base?;
+        Some(HttpProvider {
+            vendor: vendor.map(|row| Arc::from(row.name.as_str())),
+            base_url,
+            base_uri,
+            api_key: api_key?,
+            headers,
+            query,
+            timeouts,
+            http2: self.raw.http2.unwrap_or_default(),
+        })
+    }
+
+    fn base_url(&self, context: &mut Context<'_>, kind: RawKind, vendor: Option<&VendorRow>) -> Option<(String, Uri)> {
+        let (variable, named) = match kind {
+            RawKind::Ollama => (Some(OLLAMA_BASE_URL), self.name == "ollama"),
+            _ if vendor.is_some_and(|row| row.name == "openai") => (Some(OPENAI_BASE_URL), self.name == "openai"),
+            _ => (None, false),
+        };
+        let from_env = variable.filter(|_| named || self.raw.base_url.is_none());
+        if let Some((variable, text)) = from_env.and_then(|name| Some((name, env::set(context.env, name)?))) {
+            return match parse_url(&text, self.own) {
+                Ok(parsed) => Some(parsed),
+                Err(issue) => {
+                    context.errors.push(ConfigError::of_environment(variable, issue));
+                    None
+                }
+            };
+        }
+        let default = match kind {
+            RawKind::Ollama => Some(OLLAMA),
+            _ => vendor.and_then(VendorRow::usable_base_url),
+        };
+        let path = self.path.key("base_url");
+        let Some(text) = self.raw.base_url.as_deref().or(default) else {
+            let issue = Issue::new(Code::MissingField, "the field `base_url` is missing");
+            let template = vendor.and_then(|row| row.base_url.as_deref());
+            let example = template.unwrap_or("https://api.example.com/v1");
+            context.fail(&path, issue.allowed(&format!("a URL such as `{example}`")));
+            return None;
+        };
+        parse_url(text, self.own).map_err(|issue| context.fail(&path, issue)).ok()
+    }
+
+    /// The inner `None` is no key; the outer one is a key that is wrong.
+    fn api_key(&self, context: &mut Context<'_>, vendor: Option<&VendorRow>) -> Option<Option<Secret>> {
+        let path = self.path.key("api_key");
+        let variable = vendor.and_then(|row| row.key_env.as_deref());
+        let named = self.name == "openai" && variable == Some(OPENAI_API_KEY);
+        let from_env =
+            variable.filter(|_| named || self.raw.api_key.is_none()).and_then(|name| env::set(context.env, name));
+        if let Some(text) = from_env {
+            return Some(Some(Secret::new(&text)));
+        }
+        if let Some(source) = &self.raw.api_key {
+            return secrets::read(context, &path, source).map(Some);
+        }
+        if let Some(row) = vendor.filter(|row| row.key_required && self.raw.base_url.is_none()) {
+            let issue = Issue::new(Code::MissingField, &format!("{} refuses requests without a key", row.name));
+            let allowed = match &row.key_env {
+                Some(name) => format!("set {name}, or write `api_key: {{ env: NAME }}`"),
+                None => "`api_key: { env: NAME }`".to_owned(),
+            };
+            context.fail(&path, issue.allowed(&allowed));
+            return None;
+        }
+        Some(None)
+    }
+
+    /// The settings of a simulated provider, each of whose faults has a place in the file.
+    fn simulated(&self, context: &mut Context<'_>) -> SimulatedConfig {
+        let config = self.raw.simulated.clone().unwrap_or_default();
+        for fault in config.faults() {
+            let mut path = self.path.key("simulated");
+            // A model's name may hold points, so the path is not simply split at them.
+            let models = config.models.keys();
+            let inside = models.filter_map(|name| Some((name, fault.path.strip_prefix(&format!("models.{name}."))?)));
+            match inside.max_by_key(|(name, _)| name.len()) {
+                Some((name, fields)) => {
+                    path = fields.split('.').fold(path.key("models").key(name), |path, field| path.key(field));
+                }
+                None => path = path.key("models"),
+            }
+            context.fail(&path, Issue::new(Code::OutOfRange, &fault.problem));
+        }
+        config
+    }
+
+    fn query(&self, context: &mut Context<'_>) -> String {
+        let query = self.raw.query.as_deref().unwrap_or_default().trim_start_matches('?');
+        let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'"' | b'<' | b'>');
+        if !query.bytes().all(fits) {
+            let issue = Issue::new(Code::BadValue, "this cannot be the query of a URL");
+            context
+                .fail(&self.path.key("query"), issue.allowed("`name=value`, several joined by `&`, percent-encoded"));
+        }
+        query.to_owned()
+    }
+
+    fn headers(&self, context: &mut Context<'_>) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = Vec::new();
+        for (name, source) in &self.raw.headers.0 {
+            let path = self.path.key("headers").key(name);
+            let Some(header) = header_name(name) else {
+                let issue = Issue::new(Code::BadValue, "this cannot be the name of an added header")
+                    .found(&format!("`{name}`"));
+                let allowed = "letters, digits and `-`; not a header that belongs to the connection or the body";
+                context.fail_name(&path, issue.allowed(allowed));
+                continue;
+            };
+            let value =
+                secrets::read(context, &path, source).and_then(|secret| HeaderValue::try_from(secret.expose()).ok());
+            if let Some(mut value) = value {
+                value.set_sensitive(true);
+                headers.push((header, value));
+            }
+        }
+        headers
+    }
+}
+
+/// A header that may be added: not one that the HTTP client sets itself.
+fn header_name(name: &str) -> Option<HeaderName> {
+    const OWNED: [&str; 9] = [
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let header = HeaderName::try_from(name).ok()?;
+    (!OWNED.contains(&header.as_str())).then_some(header)
+}
+
+/// Checks a base URL and cuts the slashes at its end.
+fn parse_url(text: &str, own: [SocketAddr; 2]) -> Result<(String, Uri), Issue> {
+    let allowed = "a URL with scheme and host, such as `https://api.openai.com/v1`";
+    let wrong = |message: &str| Issue::new(Code::BadValue, message).allowed(allowed);
+    let text = text.trim().trim_end_matches('/');
+    let uri: Uri = text.parse().map_err(|_| wrong("this is not a URL"))?;
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err(wrong("this URL lacks its scheme or its host"));
+    };
+    if !matches!(scheme, "http" | "https") {
+        return Err(wrong("this scheme is not spoken here").allowed("`http` or `https`"));
+    }
+    if authority.as_str().contains('@') {
+        return Err(wrong("a URL must not hold a user name or a password")
+            .found("a URL with credentials")
+            .allowed("the credentials in `api_key` or `headers`"));
+    }
+    if authority.host().is_empty() || uri.query().is_some() || text.contains('#') {
+        return Err(wrong("this URL has no host, or has a query or a fragment"));
+    }
+    if authority.as_str().ends_with(':') || (authority.port().is_some() && authority.port_u16().is_none()) {
+        return Err(wrong("the port of this URL is not a number from 0 to 65535"));
+    }
+    if is_own(authority, scheme, own) {
+        let issue = Issue::new(Code::Conflict, "this is the router's own address: it would call itself without end");
+        return Err(issue.allowed("the address of a provider"));
+    }
+    Ok((text.to_owned(), uri))
+}
+
+fn is_own(authority: &http::uri::Authority, scheme: &str, own: [SocketAddr; 2]) -> bool {
+    let port = authority.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+    let host = authority.host().trim_matches(['[', ']']);
+    let ip: Option<IpAddr> = if host == "localhost" { Some(IpAddr::from([127, 0, 0, 1])) } else { host.parse().ok() };
+    let Some(ip) = ip else { return false };
+    own.iter().any(|own| own.port() == port && (own.ip() == ip || own.ip().is_unspecified() && ip.is_loopback()))
+}

@@ -1,0 +1,60 @@
+//! The certificate of `listen`: read, parsed, and tried against its key.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+use super::super::error::{Code, Issue};
+use super::super::path::FieldPath;
+use super::super::raw::RawTls;
+use super::super::resolved::Tls;
+use super::Context;
+use super::secrets::read_small;
+
+/// Loads both files; `None` where one of them is wrong, which has been reported then.
+pub(super) fn load(raw: &RawTls, context: &mut Context<'_>) -> Option<Tls> {
+    let path = FieldPath::of(&["tls"]);
+    let cert = context.locate(&raw.cert);
+    let key = context.locate(&raw.key);
+    let chain = read(context, &path.key("cert"), &cert, |pem| {
+        let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().ok();
+        chain.filter(|chain| !chain.is_empty())
+    });
+    let private = read(context, &path.key("key"), &key, |pem| PrivateKeyDer::from_pem_slice(pem).ok());
+    let (chain, private) = (chain?, private?);
+    match CertifiedKey::from_der(chain, private, &rustls::crypto::ring::default_provider()) {
+        Ok(certified) => Some(Tls { cert, key, certified: Arc::new(certified) }),
+        Err(reason) => {
+            let issue = Issue::new(Code::Conflict, &format!("the private key cannot serve this certificate: {reason}"));
+            context.fail(&path.key("key"), issue.allowed("the private key that the certificate was made for"));
+            None
+        }
+    }
+}
+
+fn read<T>(
+    context: &mut Context<'_>,
+    path: &FieldPath,
+    file: &Path,
+    parse: impl FnOnce(&[u8]) -> Option<T>,
+) -> Option<T> {
+    let pem = match read_small(file) {
+        Ok(pem) => pem,
+        Err(reason) => {
+            let message = format!("the file {} {reason}", file.display());
+            context.fail(path, Issue::new(Code::File, &message).allowed("the path of a readable PEM file"));
+            return None;
+        }
+    };
+    context.watched.push(file.to_owned());
+    let parsed = parse(&pem);
+    if parsed.is_none() {
+        let message = format!("the file {} holds no PEM of the right kind", file.display());
+        let allowed = "a file with a section `-----BEGIN CERTIFICATE-----` or `-----BEGIN PRIVATE KEY-----`";
+        context.fail(path, Issue::new(Code::BadValue, &message).allowed(allowed));
+    }
+    parsed
+}

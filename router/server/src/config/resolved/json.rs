@@ -1,0 +1,166 @@
+//! The configuration as JSON, laid out as the file is, without any secret.
+
+use std::time::Duration;
+
+use atp_core::{Price, Timeouts};
+use serde_json::{Value, json};
+
+use super::super::value::show_span;
+use super::{
+    HttpProvider, Key, LedgerSettings, Limits, Model, OnDisconnect, Provider, ProviderKind, RateLimit, Resolved,
+    Target, TargetModel, TargetPrice, Tls,
+};
+
+/// What stands in place of a secret: stars to show, a fingerprint to compare.
+pub(crate) type Hide = fn(&[u8]) -> Value;
+
+impl Resolved {
+    /// The whole configuration as JSON, for the admin port: every default filled in, stars in place of secrets.
+    #[must_use]
+    pub fn redacted_json(&self) -> Value {
+        self.json(|_| json!("***"))
+    }
+
+    /// The same with `hide` in place of secrets.
+    pub(crate) fn json(&self, hide: Hide) -> Value {
+        json!({
+            "file": self.file,
+            "listen": self.listen.to_string(),
+            "admin": { "listen": self.admin_listen.to_string() },
+            "workers": self.workers,
+            "tls": self.tls.as_ref().map(|tls| tls_json(tls, hide)),
+            "providers": self.providers.iter().map(|provider| provider_json(provider, hide)).collect::<Vec<_>>(),
+            "models": self.models.iter().map(model_json).collect::<Vec<_>>(),
+            "keys": self.keys.iter().map(|key| key_json(key, hide)).collect::<Vec<_>>(),
+            "allow_anonymous": self.allow_anonymous,
+            "limits": limits_json(&self.limits),
+            "retry": {
+                "max_attempts": self.retry.max_attempts,
+                "budget_ratio": self.retry.budget_ratio,
+                "budget_floor": self.retry.budget_floor,
+                "backoff": { "base": show_span(self.retry.backoff_base), "cap": show_span(self.retry.backoff_cap) },
+                "max_wait": show_span(self.retry.max_wait),
+            },
+            "drain": { "min_delay": show_span(self.drain.min_delay), "grace": show_span(self.drain.grace) },
+            "logs": { "level": self.logs.level, "format": self.logs.format, "requests": self.logs.requests },
+            "ledger": ledger_json(&self.ledger),
+            "metrics": { "router_port": self.metrics_on_router_port },
+        })
+    }
+}
+
+fn tls_json(tls: &Tls, hide: Hide) -> Value {
+    let chain: Vec<u8> = tls.certified.cert.iter().flat_map(|cert| cert.iter().copied()).collect();
+    json!({ "cert": tls.cert, "key": tls.key, "certificate": hide(&chain) })
+}
+
+fn provider_json(provider: &Provider, hide: Hide) -> Value {
+    let (name, kind) = (&*provider.name, provider.kind.label());
+    match &provider.kind {
+        ProviderKind::OpenAi(http) | ProviderKind::Ollama(http) => http_json(name, kind, http, hide),
+        ProviderKind::Simulated(config) => json!({
+            "name": name,
+            "kind": kind,
+            "seed": config.seed,
+            "models": config.models.keys().collect::<Vec<_>>(),
+            "settings": hide(format!("{config:?}").as_bytes()),
+        }),
+    }
+}
+
+fn http_json(name: &str, kind: &str, http: &HttpProvider, hide: Hide) -> Value {
+    let headers: serde_json::Map<String, Value> =
+        http.headers.iter().map(|(name, value)| (name.as_str().to_owned(), hide(value.as_bytes()))).collect();
+    json!({
+        "name": name,
+        "kind": kind,
+        "vendor": http.vendor.as_deref(),
+        "base_url": http.base_url,
+        "api_key": http.api_key.as_ref().map(|key| hide(key.expose().as_bytes())),
+        "headers": headers,
+        // A query may carry a key.
+        "query": (!http.query.is_empty()).then(|| hide(http.query.as_bytes())),
+        "timeouts": timeouts_json(&http.timeouts),
+        "http2": http.http2,
+    })
+}
+
+fn timeouts_json(timeouts: &Timeouts) -> Value {
+    json!({
+        "connect": show_span(timeouts.connect),
+        "first_byte": show_span(timeouts.first_byte),
+        "idle": show_span(timeouts.idle),
+        "total": show_span(timeouts.total),
+    })
+}
+
+fn model_json(model: &Model) -> Value {
+    let on_disconnect = match model.on_disconnect {
+        OnDisconnect::Cancel => json!("cancel"),
+        OnDisconnect::Complete => json!("complete"),
+        OnDisconnect::Drain(tokens) => json!({ "drain": tokens }),
+    };
+    json!({
+        "name": model.name.as_text(),
+        "aliases": model.aliases.iter().map(|alias| &**alias).collect::<Vec<_>>(),
+        "targets": model.targets.iter().map(|target| target_json(target, model.weighted)).collect::<Vec<_>>(),
+        "on_disconnect": on_disconnect,
+    })
+}
+
+fn target_json(target: &Target, weighted: bool) -> Value {
+    let model = match &target.model {
+        TargetModel::Fixed(name) => name.to_string(),
+        TargetModel::Matched { prefix, suffix } => format!("{prefix}*{suffix}"),
+    };
+    let prices = match &target.price {
+        TargetPrice::Known(Price { input, output, cached_input }) => {
+            json!({ "input": input, "output": output, "cached_input": cached_input })
+        }
+        TargetPrice::Unknown => json!("unknown"),
+        TargetPrice::ByName(_) => json!("shipped table"),
+    };
+    json!({
+        "provider": &*target.provider,
+        "model": model,
+        "weight": weighted.then_some(target.weight),
+        "timeouts": timeouts_json(&target.timeouts),
+        "prices": prices,
+    })
+}
+
+fn key_json(key: &Key, hide: Hide) -> Value {
+    json!({
+        "name": &*key.caller.key,
+        "tenant": &*key.caller.tenant,
+        "key": hide(&key.digest),
+        "rps_limit": key.rps.map(rate_json),
+    })
+}
+
+fn rate_json(rate: RateLimit) -> Value {
+    json!({ "rate": rate.per_second, "burst": rate.burst.get() })
+}
+
+fn limits_json(limits: &Limits) -> Value {
+    json!({
+        "max_body": limits.max_body,
+        "max_header": limits.max_header,
+        "max_connections": limits.max_connections,
+        "max_concurrent": limits.max_concurrent,
+        "max_prompt_chars": limits.max_prompt_chars,
+        "header_timeout": show_span(limits.header_timeout),
+        "body_timeout": show_span(limits.body_timeout),
+        "idle_connection_timeout": show_span(limits.idle_connection_timeout),
+        "rps": limits.rps.map(rate_json),
+    })
+}
+
+fn ledger_json(ledger: &LedgerSettings) -> Value {
+    json!({
+        "enabled": ledger.enabled,
+        "path": ledger.path,
+        "queue": ledger.queue,
+        "retention": ledger.retention.map(|keep: Duration| show_span(keep)),
+    })
+}

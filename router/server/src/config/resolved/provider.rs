@@ -1,0 +1,92 @@
+//! Providers, checked and complete.
+
+use std::sync::Arc;
+
+use atp_adapters::simulated::SimulatedConfig;
+use atp_core::{Secret, Timeouts};
+use http::{HeaderName, HeaderValue, Uri};
+
+use super::Http2;
+
+/// One place where models live.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Provider {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How it is reached.
+    pub kind: ProviderKind,
+}
+
+/// How a provider is reached.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ProviderKind {
+    /// Over HTTP, by OpenAI's API.
+    OpenAi(HttpProvider),
+    /// Over HTTP, by Ollama's API.
+    Ollama(HttpProvider),
+    /// Not at all: it is made up.
+    Simulated(SimulatedConfig),
+}
+
+impl ProviderKind {
+    /// The word of the file.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::OpenAi(_) => "openai",
+            Self::Ollama(_) => "ollama",
+            Self::Simulated(_) => "simulated",
+        }
+    }
+
+    /// What is known of it as an HTTP server, where it is one.
+    #[must_use]
+    pub const fn http(&self) -> Option<&HttpProvider> {
+        match self {
+            Self::OpenAi(http) | Self::Ollama(http) => Some(http),
+            Self::Simulated(_) => None,
+        }
+    }
+}
+
+/// A provider behind HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpProvider {
+    /// The vendor's name, which sets how the key is sent and other habits; `None` for a plain compatible server.
+    pub vendor: Option<Arc<str>>,
+    /// The base URL: `http` or `https`, with a host, without query and without a slash at its end.
+    pub base_url: String,
+    /// The same, parsed.
+    pub base_uri: Uri,
+    /// The key; nothing is sent where there is none. Fit for a header.
+    pub api_key: Option<Secret>,
+    /// Headers added to every request; the values are marked sensitive, so that they never show.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// A query added to every request, without its question mark; empty for none.
+    pub query: String,
+    /// The timers of a try where neither target nor model says otherwise; targets have theirs already merged.
+    pub timeouts: Timeouts,
+    /// Whether HTTP/2 is spoken.
+    pub http2: Http2,
+}
+
+/// What the configuration needs to know of a vendor's row in `vendors.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct VendorRow {
+    /// The vendor's name.
+    pub name: String,
+    /// Its base URL; `None`, or with a `{placeholder}` in it, where the file must give one.
+    pub base_url: Option<String>,
+    /// The variable that its key is read from where the file gives none.
+    pub key_env: Option<String>,
+    /// Whether it refuses requests without a key.
+    pub key_required: bool,
+}
+
+impl VendorRow {
+    /// The base URL, where it can be used as it is.
+    #[must_use]
+    pub fn usable_base_url(&self) -> Option<&str> {
+        self.base_url.as_deref().filter(|url| !url.is_empty() && !url.contains('{'))
+    }
+}
