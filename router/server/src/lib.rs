@@ -1,1 +1,19 @@
-//! Placeholder.
+//! The server: configuration, composition, reload, drain. It holds no decision of the request path.
+
+mod clock;
+pub mod config;
+mod control;
+mod gauges;
+mod leave;
+mod providers;
+mod reload;
+pub mod run;
+mod signals;
+mod snapshot;
+mod start;
+mod tasks;
+mod tls;
+mod workers;
+
+pub use run::run;
+pub use start::{Start, StartError, Started, StartedModel};

@@ -1,0 +1,101 @@
+//! What the control plane shows of the running router.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use atp_admin::{Control, GroupBy, Readiness, Version};
+use atp_core::Error;
+use atp_core::port::{BoxFuture, Gateway};
+use atp_ingress::{Drain, Phase};
+use atp_pipeline::Pipeline;
+use atp_store::Desk;
+use atp_telemetry::Metrics;
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::config::Resolved;
+use crate::gauges::Gauges;
+
+/// The handles that the control plane reads.
+pub(crate) struct Running {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) config: Arc<ArcSwap<Resolved>>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) gauges: Gauges,
+    pub(crate) desk: Desk,
+    pub(crate) drain: Drain,
+    pub(crate) started: Instant,
+}
+
+impl Control for Running {
+    fn readiness(&self) -> Readiness {
+        let readiness = Readiness::default();
+        let readiness = match self.drain.phase() {
+            Phase::Serving => readiness.pass("accepting"),
+            Phase::Leaving | Phase::Closing | Phase::Ended => {
+                readiness.fail("accepting", "the router is draining; send requests elsewhere")
+            }
+        };
+        let readiness = if self.pipeline.ready() {
+            readiness.pass("targets")
+        } else {
+            readiness.fail("targets", "no model has a target; add one under 'models' and reload")
+        };
+        let ledger = self.desk.store().stats();
+        if ledger.up {
+            readiness.pass("ledger")
+        } else {
+            let why = ledger.last_error.unwrap_or_default();
+            readiness.warn("ledger", format!("usage rows cannot be written, requests go on: {why}"))
+        }
+    }
+
+    fn version(&self) -> Version {
+        Version {
+            version: env!("CARGO_PKG_VERSION"),
+            commit: option_env!("ATP_COMMIT"),
+            config: self.pipeline.version(),
+            uptime: clock::now().saturating_duration_since(self.started),
+            workers: self.config.load().workers,
+        }
+    }
+
+    fn metrics_text(&self) -> String {
+        self.gauges.refresh(&self.desk.store().stats());
+        self.metrics.render()
+    }
+
+    fn config(&self) -> Value {
+        self.config.load().redacted_json()
+    }
+
+    fn models(&self) -> Value {
+        let models = crate::snapshot::described(&self.config.load());
+        let entry = |(name, targets): (String, Vec<String>)| json!({ "name": name, "targets": targets });
+        json!({ "models": models.into_iter().map(entry).collect::<Vec<_>>(), "listed": self.pipeline.models().len() })
+    }
+
+    fn ledger(&self) -> Value {
+        serde_json::to_value(self.desk.store().stats()).unwrap_or_default()
+    }
+
+    fn usage_recent(&self, limit: usize) -> BoxFuture<'static, Result<Value, Error>> {
+        let rows = self.desk.ask(move |store| store.recent(limit));
+        Box::pin(async move { Ok(json!({ "rows": rows.await? })) })
+    }
+
+    fn usage_totals(&self, by: GroupBy, since_ms: u64) -> BoxFuture<'static, Result<Value, Error>> {
+        let by = match by {
+            GroupBy::Key => atp_store::GroupBy::Key,
+            GroupBy::Model => atp_store::GroupBy::Model,
+            GroupBy::Provider => atp_store::GroupBy::Provider,
+        };
+        let totals = self.desk.ask(move |store| store.totals(since_ms, by));
+        Box::pin(async move { Ok(json!({ "since_ms": since_ms, "totals": totals.await? })) })
+    }
+
+    fn unix_millis(&self) -> u64 {
+        clock::unix().as_millis() as u64
+    }
+}

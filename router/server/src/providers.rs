@@ -1,0 +1,83 @@
+//! Providers, from their configuration to their adapters.
+//!
+//! A provider whose configuration did not change at a reload keeps its adapter, and with it its
+//! open connections.
+
+use std::sync::Arc;
+
+use atp_adapters::http_client::{ClientSettings, Http2, HttpClient, Origin};
+use atp_adapters::openai_compatible::{AuthStyle, OpenAiCompatible, OpenAiConfig};
+use atp_adapters::simulated::{ConfigFault, Simulated};
+use atp_core::port;
+
+use crate::config::resolved::{self, HttpProvider, ProviderKind};
+
+/// The largest answer, in bytes, that is read to its end before it is passed on.
+const WHOLE_ANSWER_CAP: usize = 32 << 20;
+
+/// A provider and what it was made of.
+#[derive(Clone)]
+pub(crate) struct Wired {
+    pub(crate) config: resolved::Provider,
+    pub(crate) provider: Arc<dyn port::Provider>,
+}
+
+/// Makes every provider of a configuration, keeping those of `old` that did not change.
+///
+/// # Errors
+/// The name of the provider, and why it cannot be made.
+pub(crate) fn wire(config: &[resolved::Provider], old: &[Wired], workers: usize) -> Result<Vec<Wired>, String> {
+    config.iter().map(|config| one(config, old, workers)).collect()
+}
+
+fn one(config: &resolved::Provider, old: &[Wired], workers: usize) -> Result<Wired, String> {
+    if let Some(kept) = old.iter().find(|wired| wired.config == *config) {
+        return Ok(kept.clone());
+    }
+    let provider = make(config, workers).map_err(|error| format!("provider {:?}: {error}", config.name))?;
+    Ok(Wired { config: config.clone(), provider })
+}
+
+fn make(config: &resolved::Provider, workers: usize) -> Result<Arc<dyn port::Provider>, String> {
+    let name = Arc::clone(&config.name);
+    match &config.kind {
+        ProviderKind::OpenAi(http) => {
+            let client = client(http, workers)?;
+            let provider = OpenAiCompatible::new(openai(name, http), client).map_err(|error| error.to_string())?;
+            Ok(Arc::new(provider))
+        }
+        ProviderKind::Ollama(_) => Err("ollama is on its way".to_owned()),
+        ProviderKind::Simulated(settings) => {
+            let told = |faults: Vec<ConfigFault>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            Ok(Arc::new(Simulated::new(name, (*settings).clone()).map_err(told)?))
+        }
+    }
+}
+
+fn client(http: &HttpProvider, workers: usize) -> Result<HttpClient, String> {
+    let origin = Origin::parse(&http.base_url).map_err(|error| error.to_string())?;
+    let http2 = match http.http2 {
+        resolved::Http2::Auto => Http2::Auto,
+        resolved::Http2::On => Http2::On,
+        resolved::Http2::Off => Http2::Off,
+    };
+    HttpClient::new(origin, ClientSettings { http2, ..ClientSettings::default() }, workers)
+        .map_err(|error| error.to_string())
+}
+
+fn openai(name: Arc<str>, http: &HttpProvider) -> OpenAiConfig {
+    OpenAiConfig {
+        name,
+        api_key: http.api_key.clone(),
+        auth: AuthStyle::Bearer,
+        headers: http.headers.clone(),
+        query: String::new(),
+        stream_usage: true,
+        whole_answer_cap: WHOLE_ANSWER_CAP,
+    }
+}
+
+/// What the configuration needs to know of the shipped vendors.
+pub(crate) fn vendor_rows() -> Vec<resolved::VendorRow> {
+    Vec::new()
+}

@@ -1,0 +1,129 @@
+//! Another configuration while the router runs: read, check, swap, say what changed.
+//!
+//! Whatever is wrong with a file, the configuration in force stays in force. What has begun goes on
+//! with what it began with; nothing is closed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use atp_core::port::Provider;
+use atp_ingress::Settings;
+use atp_pipeline::Pipeline;
+use atp_telemetry::Logs;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+use crate::clock;
+use crate::config::{ProcessEnv, Resolved};
+use crate::providers::{self, Wired};
+use crate::snapshot;
+use crate::tls::Certificate;
+
+/// How long a file has to be left alone before it is read: editors and Kubernetes write in steps.
+pub(crate) const SETTLE: Duration = Duration::from_millis(200);
+
+/// What a reload swaps.
+pub(crate) struct Reload {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) config: Arc<ArcSwap<Resolved>>,
+    pub(crate) wired: Vec<Wired>,
+    pub(crate) providers: Arc<ArcSwap<Vec<Arc<dyn Provider>>>>,
+    pub(crate) settings: Arc<ArcSwap<Settings>>,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) certificate: Arc<Certificate>,
+    pub(crate) logs: Arc<Logs>,
+}
+
+impl Reload {
+    /// Reads the configuration again and puts it in force. Tells what changed.
+    ///
+    /// # Errors
+    /// Why it is refused; then nothing has changed.
+    pub(crate) fn run(&mut self) -> Result<Vec<String>, String> {
+        let new = load(self.file.as_deref()).map_err(|errors| errors.to_string())?;
+        let old = self.config.load_full();
+        let changes = Resolved::describe_changes(&old, &new);
+        let wired = providers::wire(&new.providers, &self.wired, old.workers)?;
+        let version = self.pipeline.version() + 1;
+        let created = clock::unix().as_secs();
+        let plan = snapshot::pipeline(&new, &wired, version, created);
+        self.pipeline.swap(&plan).map_err(|error| error.to_string())?;
+        self.settings.store(Arc::new(snapshot::entrance(&new)));
+        if let Some(tls) = &new.tls {
+            self.certificate.put(Arc::clone(&tls.certified));
+        }
+        if new.logs.level != old.logs.level {
+            self.logs.set_filter(&new.logs.level).map_err(|error| error.to_string())?;
+        }
+        self.providers.store(Arc::new(wired.iter().map(|each| Arc::clone(&each.provider)).collect()));
+        self.wired = wired;
+        self.config.store(Arc::new(new));
+        Ok(changes)
+    }
+}
+
+/// Reads the configuration: a file, or the embedded defaults.
+///
+/// # Errors
+/// Every problem, each with its place.
+pub(crate) fn load(file: Option<&std::path::Path>) -> Result<Resolved, crate::config::ConfigErrors> {
+    let vendors = providers::vendor_rows();
+    match file {
+        Some(path) => crate::config::load_file(path, &ProcessEnv, &vendors),
+        None => crate::config::embedded(&ProcessEnv, &vendors),
+    }
+}
+
+/// Watches the files of a configuration. Folders are watched, not files: editors and Kubernetes
+/// replace files, and a watch on the old one would see nothing more.
+pub(crate) struct Watch {
+    watcher: Option<RecommendedWatcher>,
+    changed: mpsc::Receiver<()>,
+    folders: Vec<PathBuf>,
+}
+
+impl Watch {
+    /// Starts watching. Where the system refuses, SIGHUP still works, and the log says so.
+    pub(crate) fn start(config: &Resolved) -> Self {
+        let (tell, changed) = mpsc::channel(1);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|event| !event.kind.is_access()) {
+                // A full channel already says that something changed.
+                let _ = tell.try_send(());
+            }
+        });
+        let watcher =
+            watcher.inspect_err(|error| tracing::warn!(%error, "files are not watched; reload by SIGHUP")).ok();
+        let mut watch = Self { watcher, changed, folders: Vec::new() };
+        watch.follow(config);
+        watch
+    }
+
+    /// Watches the folders of the files that this configuration was read from.
+    pub(crate) fn follow(&mut self, config: &Resolved) {
+        let Some(watcher) = &mut self.watcher else { return };
+        for file in &config.watched {
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.map_or_else(|| PathBuf::from("."), std::path::Path::to_path_buf);
+            if self.folders.contains(&folder) {
+                continue;
+            }
+            match watcher.watch(&folder, RecursiveMode::NonRecursive) {
+                Ok(()) => self.folders.push(folder),
+                Err(error) => {
+                    tracing::warn!(%error, folder = %folder.display(), "a folder is not watched; reload by SIGHUP")
+                }
+            }
+        }
+    }
+
+    /// Resolves once something changed and has been left alone for [`SETTLE`]. Cancel-safe.
+    pub(crate) async fn changed(&mut self) {
+        if self.changed.recv().await.is_none() {
+            return std::future::pending().await;
+        }
+        while tokio::time::timeout(SETTLE, self.changed.recv()).await.is_ok_and(|more| more.is_some()) {}
+    }
+}

@@ -1,0 +1,262 @@
+//! From nothing to a serving router and back: every step is one call, and every failure says what
+//! it is.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use atp_core::port::{Gateway, Ledger};
+use atp_dialects::openai::errors;
+use atp_ingress::listen::{Connections, Wire};
+use atp_ingress::{Drain, Entrance};
+use atp_pipeline::{Parts, Pipeline, PipelineMetrics};
+use atp_store::{Desk, LedgerConfig, LedgerStore, LedgerWriter, MemoryLedger, SqliteLedger};
+use atp_telemetry::{BuildInfo, LogConfig, Logs, Metrics};
+use tokio::net::TcpListener;
+
+use crate::clock;
+use crate::config::Resolved;
+use crate::config::resolved::{LedgerSettings, LogFormat};
+use crate::control::Running;
+use crate::gauges::Gauges;
+use crate::leave::Leaving;
+use crate::reload::{Reload, Watch};
+use crate::signals::{Said, Signals};
+use crate::start::{Start, StartError, Started};
+use crate::tasks::Tasks;
+use crate::workers::{Plan, Workers};
+use crate::{providers, reload, snapshot, tls};
+
+/// Rows that the ledger of a router without a database keeps for `/admin/usage`.
+const REMEMBERED_ROWS: usize = 1000;
+
+/// How long the books and the logs may take to be written at the end.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Runs the router until a signal ends it. `started` is told once everything listens.
+///
+/// # Errors
+/// Whatever keeps it from starting.
+pub fn run(start: Start, started: &mut dyn FnMut(&Started)) -> Result<(), StartError> {
+    let config = reload::load(start.config.as_deref()).map_err(StartError::Config)?;
+    let logs = Arc::new(start_logs(&config)?);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::io("the control plane"))?;
+    let house = runtime.block_on(async { House::build(start.config, config, logs) })?;
+    runtime.block_on(house.serve(started))
+}
+
+fn start_logs(config: &Resolved) -> Result<Logs, StartError> {
+    let format = match config.logs.format {
+        LogFormat::Json => atp_telemetry::Format::Json,
+        LogFormat::Pretty if std::io::stderr().is_terminal() => atp_telemetry::Format::Coloured,
+        LogFormat::Pretty => atp_telemetry::Format::Text,
+    };
+    let settings = LogConfig { format, filter: config.logs.level.clone(), ..LogConfig::default() };
+    let logs =
+        Logs::start(&settings, Box::new(std::io::stderr())).map_err(|error| StartError::Other(error.to_string()))?;
+    logs.take_panics();
+    Ok(logs)
+}
+
+/// Everything that runs, in the order in which it is made.
+struct House {
+    control: Arc<Running>,
+    reload: Reload,
+    workers: Workers,
+    connections: Connections,
+    tasks: Tasks,
+    writer: Option<LedgerWriter>,
+}
+
+impl House {
+    /// One `let` per component, in dependency order, each given only what it needs.
+    fn build(file: Option<PathBuf>, config: Resolved, logs: Arc<Logs>) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::new(&build_info()).map_err(StartError::other)?);
+        let pipeline_metrics = PipelineMetrics::register(metrics.registry()).map_err(StartError::other)?;
+        let (store, writer) = open_ledger(&config.ledger, config.workers)?;
+        let wired = providers::wire(&config.providers, &[], config.workers).map_err(StartError::Other)?;
+        let tasks = Tasks::default();
+        let plan = snapshot::pipeline(&config, &wired, 1, clock::unix().as_secs());
+        let pipeline = Pipeline::new(parts(&store, pipeline_metrics, &tasks), &plan).map_err(StartError::other)?;
+        let drain = Drain::new();
+        let connections = Connections::new(config.limits.max_connections);
+        let settings = Arc::new(ArcSwap::from_pointee(snapshot::entrance(&config)));
+        let adapters = wired.iter().map(|each| Arc::clone(&each.provider)).collect();
+        let adapters = Arc::new(ArcSwap::from_pointee(adapters));
+        let gauges = Gauges::register(&metrics, connections.clone(), tasks.clone(), Arc::clone(&adapters));
+        let certificate = Arc::<tls::Certificate>::default();
+        if let Some(tls) = &config.tls {
+            certificate.put(Arc::clone(&tls.certified));
+        }
+        let acceptor = config.tls.as_ref().map(|_| tls::acceptor(Arc::clone(&certificate))).transpose();
+        let wire = wire(&config);
+        let (listen, workers) = (config.listen, config.workers);
+        let metrics_on_router_port = config.metrics_on_router_port;
+        let config = Arc::new(ArcSwap::from_pointee(config));
+        let control = Arc::new(Running {
+            pipeline: pipeline.clone(),
+            config: Arc::clone(&config),
+            metrics,
+            gauges: gauges.map_err(StartError::other)?,
+            desk: Desk::new(store),
+            drain: drain.clone(),
+            started: clock::now(),
+        });
+        let gateway: Arc<dyn Gateway> = Arc::new(pipeline.clone());
+        let health = health(Arc::clone(&control), metrics_on_router_port);
+        let entrance = Entrance::new(gateway, Arc::clone(&settings), health, drain.clone());
+        let plan =
+            Plan { entrance, wire, tls: acceptor.map_err(StartError::other)?, connections: connections.clone(), drain };
+        let workers = Workers::start(workers, listen, &plan).map_err(StartError::bind(listen, "listen"))?;
+        let reload = Reload { file, config, wired, providers: adapters, settings, pipeline, certificate, logs };
+        Ok(Self { control, reload, workers, connections, tasks, writer })
+    }
+
+    /// Serves until told to end, then leaves in order.
+    async fn serve(mut self, started: &mut dyn FnMut(&Started)) -> Result<(), StartError> {
+        let mut signals = Signals::new().map_err(StartError::io("signals"))?;
+        let config = self.control.config.load_full();
+        let admin = TcpListener::bind(config.admin_listen)
+            .await
+            .map_err(StartError::bind(config.admin_listen, "admin.listen"))?;
+        let admin_address = admin.local_addr().map_err(StartError::io("admin.listen"))?;
+        started(&Started::of(&config, self.workers.address, admin_address));
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let drain = self.control.drain.clone();
+        let control: Arc<dyn atp_admin::Control> = Arc::clone(&self.control) as _;
+        let shown =
+            atp_admin::serve(admin, control, atp_admin::Serving::default(), drain.reached(atp_ingress::Phase::Ended));
+        let work = async {
+            self.watch(&mut signals).await;
+            self.leave(&mut signals, &config).await;
+        };
+        tokio::join!(shown, work);
+        self.end();
+        Ok(())
+    }
+
+    /// Reloads and sweeps until a signal says to end.
+    async fn watch(&mut self, signals: &mut Signals) {
+        let mut files = Watch::start(&self.control.config.load());
+        let mut sweep = tokio::time::interval(snapshot::SWEEP);
+        loop {
+            tokio::select! {
+                said = signals.next() => match said {
+                    Said::End => return,
+                    Said::Reload => self.take_up(&mut files),
+                },
+                () = files.changed() => self.take_up(&mut files),
+                _ = sweep.tick() => self.sweep(),
+            }
+        }
+    }
+
+    fn sweep(&self) {
+        for provider in self.reload.providers.load().iter() {
+            provider.sweep();
+        }
+    }
+
+    fn take_up(&mut self, files: &mut Watch) {
+        let gauges = &self.control.gauges;
+        match self.reload.run() {
+            Ok(changes) if changes.is_empty() => {
+                gauges.valid.set(1);
+                tracing::debug!("the configuration was read again; nothing changed");
+            }
+            Ok(changes) => {
+                gauges.reloads.inc();
+                gauges.valid.set(1);
+                tracing::info!(
+                    version = self.control.pipeline.version(),
+                    changes = changes.join("; "),
+                    "configuration reloaded"
+                );
+            }
+            Err(why) => {
+                gauges.refused.inc();
+                gauges.valid.set(0);
+                tracing::error!(why, "configuration refused; the old one stays in force");
+            }
+        }
+        files.follow(&self.control.config.load());
+    }
+
+    async fn leave(&self, signals: &mut Signals, config: &Resolved) {
+        let leaving = Leaving {
+            drain: &self.control.drain,
+            connections: &self.connections,
+            tasks: &self.tasks,
+            min_delay: config.drain.min_delay,
+            grace: config.drain.grace,
+        };
+        leaving.run(signals).await;
+    }
+
+    /// The data plane has ended; now the books and the logs.
+    fn end(self) {
+        self.workers.join();
+        if let Some(writer) = self.writer {
+            let unwritten = writer.close(LAST_WORDS);
+            if unwritten > 0 {
+                tracing::error!(rows = unwritten, "usage rows could not be written before the end");
+            }
+        }
+        tracing::info!("ended");
+        if !self.reload.logs.flush(LAST_WORDS) {
+            // Nothing is left that could tell it.
+        }
+    }
+}
+
+fn build_info() -> BuildInfo {
+    BuildInfo { version: env!("CARGO_PKG_VERSION"), commit: option_env!("ATP_COMMIT") }
+}
+
+fn parts(store: &Arc<dyn LedgerStore>, metrics: PipelineMetrics, tasks: &Tasks) -> Parts {
+    let tasks = tasks.clone();
+    let ledger: Arc<dyn Ledger> = Arc::clone(store) as _;
+    Parts {
+        ledger,
+        metrics,
+        spawn: Arc::new(move |work| tasks.start(work)),
+        status: |error| errors::status(error).as_u16(),
+    }
+}
+
+type OpenLedger = (Arc<dyn LedgerStore>, Option<LedgerWriter>);
+
+fn open_ledger(config: &LedgerSettings, workers: usize) -> Result<OpenLedger, StartError> {
+    if !config.enabled {
+        return Ok((Arc::new(MemoryLedger::new(workers, REMEMBERED_ROWS)), None));
+    }
+    let settings = LedgerConfig {
+        queue_rows: config.queue,
+        retention: config.retention,
+        workers,
+        ..LedgerConfig::at(config.path.clone())
+    };
+    let (ledger, writer) = SqliteLedger::open(settings).map_err(StartError::io("the ledger's thread"))?;
+    Ok((ledger, Some(writer)))
+}
+
+fn wire(config: &Resolved) -> Arc<Wire> {
+    Arc::new(Wire {
+        header_timeout: config.limits.idle_connection_timeout.max(config.limits.header_timeout),
+        max_header: config.limits.max_header,
+        ..Wire::default()
+    })
+}
+
+/// Health and metrics on the callers' port; metrics only where configured.
+fn health(control: Arc<Running>, metrics: bool) -> atp_ingress::http::Control {
+    let lookup = atp_admin::health::lookup(control);
+    Arc::new(move |path| if path == "/metrics" && !metrics { None } else { lookup(path) })
+}

@@ -1,0 +1,131 @@
+//! From the resolved configuration to what the pipeline and the entrance are told.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+use std::time::Duration;
+
+use atp_ingress::{KeyRing, Limits, Settings};
+use atp_pipeline::Snapshot;
+use atp_pipeline::snapshot::{KeyLimit, Model, OnDisconnect, RateLimit, RawProvider, Retries, Target};
+use atp_routing::{Backoff, RetryBudget, Rules};
+
+use crate::config::resolved::{self, ModelName, Resolved, TargetModel, TargetPrice};
+use crate::providers::Wired;
+
+/// The window over which the pipeline counts requests and retries, in seconds: the floor of the
+/// retry budget is configured per second.
+const BUDGET_WINDOW: f64 = atp_routing::retry_budget::SLOTS as f64;
+
+/// What the pipeline is told.
+pub(crate) fn pipeline(config: &Resolved, wired: &[Wired], version: u64, created: u64) -> Snapshot {
+    Snapshot {
+        version,
+        created,
+        models: config.models.iter().filter_map(|each| model(each, wired)).collect(),
+        providers: wired.iter().map(raw).collect(),
+        keys: keys(config),
+        max_concurrent: NonZeroUsize::new(config.limits.max_concurrent),
+        retries: retries(&config.retry),
+    }
+}
+
+/// What the entrance is told.
+pub(crate) fn entrance(config: &Resolved) -> Settings {
+    let keys = if config.keys.is_empty() {
+        KeyRing::open()
+    } else {
+        KeyRing::new(config.keys.iter().map(|key| (key.digest, Arc::clone(&key.caller))))
+    };
+    Settings {
+        keys,
+        limits: Limits {
+            max_body: config.limits.max_body,
+            max_prompt_chars: config.limits.max_prompt_chars.map(|chars| chars as u64),
+            body_timeout: config.limits.body_timeout,
+        },
+    }
+}
+
+fn model(config: &resolved::Model, wired: &[Wired]) -> Option<Model> {
+    let targets: Vec<Target> = config.targets.iter().filter_map(|each| target(each, config, wired)).collect();
+    (!targets.is_empty()).then(|| Model {
+        name: Arc::from(&*config.name.as_text()),
+        aliases: config.aliases.clone(),
+        targets,
+        price: None,
+        on_disconnect: match config.on_disconnect {
+            resolved::OnDisconnect::Cancel => OnDisconnect::Cancel,
+            resolved::OnDisconnect::Drain(tokens) => OnDisconnect::Drain(tokens),
+            resolved::OnDisconnect::Complete => OnDisconnect::Complete,
+        },
+    })
+}
+
+fn target(config: &resolved::Target, model: &resolved::Model, wired: &[Wired]) -> Option<Target> {
+    let provider = Arc::clone(&wired.get(config.provider_index)?.provider);
+    Some(Target {
+        provider,
+        model: match &config.model {
+            TargetModel::Fixed(name) => Arc::clone(name),
+            TargetModel::Matched { prefix, suffix } => Arc::from(format!("{prefix}*{suffix}")),
+        },
+        weight: model.weighted.then(|| f64::from(config.weight)),
+        timeouts: config.timeouts,
+        price: match config.price {
+            TargetPrice::Known(price) => Some(price),
+            TargetPrice::Unknown | TargetPrice::ByName(_) => None,
+        },
+    })
+}
+
+fn raw(wired: &Wired) -> RawProvider {
+    let timeouts = wired.config.kind.http().map(|http| http.timeouts).unwrap_or_default();
+    RawProvider { provider: Arc::clone(&wired.provider), timeouts }
+}
+
+/// One limit per key; without keys, one for the anonymous caller, whose index is 0.
+fn keys(config: &Resolved) -> Vec<KeyLimit> {
+    if config.keys.is_empty() {
+        return vec![KeyLimit { key: Arc::from("anonymous"), rate: config.limits.rps.map(rate) }];
+    }
+    config.keys.iter().map(|key| KeyLimit { key: Arc::clone(&key.caller.key), rate: key.rps.map(rate) }).collect()
+}
+
+fn rate(config: resolved::RateLimit) -> RateLimit {
+    let whole = config.per_second.ceil().clamp(1.0, 1e6) as u32;
+    RateLimit { per_second: NonZeroU32::new(whole).unwrap_or(NonZeroU32::MIN), burst: config.burst }
+}
+
+fn retries(config: &resolved::RetryPolicy) -> Retries {
+    let per_mille = (config.budget_ratio * 1000.0).round().clamp(0.0, 1000.0) as u32;
+    let floor = (config.budget_floor * BUDGET_WINDOW).round().clamp(0.0, 1e6) as u32;
+    Retries {
+        budget: RetryBudget { per_mille, floor },
+        rules: Rules {
+            max_attempts: config.max_attempts,
+            backoff: Backoff { base: config.backoff_base, cap: config.backoff_cap },
+            longest_wait: config.max_wait,
+        },
+    }
+}
+
+/// Models by name with their targets, for the banner and the admin port.
+pub(crate) fn described(config: &Resolved) -> Vec<(String, Vec<String>)> {
+    let line = |target: &resolved::Target| {
+        let name = match &target.model {
+            TargetModel::Fixed(name) => name.to_string(),
+            TargetModel::Matched { prefix, suffix } => format!("{prefix}*{suffix}"),
+        };
+        format!("{}/{name}", target.provider)
+    };
+    let models = config.models.iter();
+    models.map(|model| (model.name.as_text().into_owned(), model.targets.iter().map(line).collect())).collect()
+}
+
+/// How often providers are asked to close what has been unused for long.
+pub(crate) const SWEEP: Duration = Duration::from_secs(5);
+
+/// Whether a name is a pattern, which no caller can ask for as it stands.
+pub(crate) fn is_pattern(name: &ModelName) -> bool {
+    matches!(name, ModelName::Pattern { .. })
+}
