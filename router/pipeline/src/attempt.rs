@@ -21,7 +21,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use atp_core::port::Try;
 use atp_core::{Error, ErrorKind, Exchange, Payload, Rope};
 use atp_routing::{Order, Step as Next, Walk};
 
@@ -33,73 +32,67 @@ use crate::live::Route;
 use crate::settle::Books;
 use crate::snapshot::Retries;
 
-/// What is tried: where, in which order, what to send, how long.
-pub(crate) struct Attempt<'a> {
+/// What is tried: where, in which order, how long.
+pub(crate) struct Plan<'a> {
     pub(crate) exchange: &'a Exchange,
     pub(crate) route: &'a Arc<Route>,
+    /// What a wildcard name's `*` stands for.
     pub(crate) star: Option<&'a Range<usize>>,
     pub(crate) retries: &'a Retries,
-    pub(crate) payload: Payload,
     pub(crate) order: Order,
 }
 
 /// Walks the plan to an answer that has begun, or to the error that tells most.
-pub(crate) async fn run(books: &mut Books, attempt: Attempt<'_>) -> Result<(Opening, Instant), Error> {
-    let Attempt { exchange, route, star, retries, mut payload, order } = attempt;
-    let mut walk = Walk::new(order);
-    let mut failures = Failures::default();
+pub(crate) async fn run(books: &mut Books, plan: Plan<'_>, mut payload: Payload) -> Result<(Opening, Instant), Error> {
     let mut now = clock::now();
-    let deadline = now + exchange.patience.map_or(route.total, |patience| patience.min(route.total));
-    books.shared.budget.deposit(now);
-    let Next::Ask(mut target) = walk.next(deadline, &retries.rules) else { return Err(no_target(route)) };
+    let mut walker = Walker::new(books, plan, now);
+    let mut target = walker.first()?;
     loop {
-        let left = deadline.saturating_duration_since(now);
-        let Some(lane) = route.lanes.get(target).filter(|_| !left.is_zero()) else {
-            return Err(failures.out_of_time(route.total.min(exchange.patience.unwrap_or(Duration::MAX))));
-        };
-        let model = lane.model_for(&exchange.model, star);
-        books.try_begins(target, Arc::clone(&model), now);
-        let (sent, rest) = take_or_share(payload);
-        let tried = Try { exchange, model: &model, payload: sent, timeouts: lane.timeouts.capped(left) };
-        let result = match lane.provider.call(tried).await {
-            Ok(answer) => hold::until_content(answer, hold::rule(exchange)).await,
-            Err(error) => Err(error),
-        };
+        let (sent, rest) = share(payload);
+        let result = walker.ask(target, sent, now).await;
         now = clock::now();
-        let (error, opening) = match result {
+        let error = match &result {
             Ok(opening) => match opening.failure() {
-                None => return Ok((opening, now)),
-                Some(error) => (error.clone(), Some(opening)),
+                None => return result.map(|opening| (opening, now)),
+                Some(error) => error.clone(),
             },
-            Err(error) => (error, None),
+            Err(error) => error.clone(),
         };
-        let may_retry = rest.is_some() && failures::elsewhere(&error) && !books.is_left();
-        if may_retry {
-            walk.failed(target, failures::again(&error), now, &retries.rules, &mut rand::rng());
-        }
-        let Some(next) = may_retry.then(|| next(books, &mut walk, target, deadline, retries, now)).flatten() else {
-            // An error told inside an answer goes out as the provider told it.
-            if let Some(opening) = opening {
-                return Ok((opening, now));
-            }
-            books.try_failed(&error);
-            return Err(failures.worst(error));
+        let next = rest.and_then(|rope| Some((walker.next(target, &error, now)?, rope)));
+        let Some((next, rope)) = next else {
+            return walker.give_up(result).map(|opening| (opening, now));
         };
-        drop(opening);
-        books.try_failed(&error);
-        books.shared.metrics.count_retry(error.kind());
-        tracing::debug!(
-            request_id = %exchange.id, model = &*route.name, provider = &**lane.provider.name(),
-            error = error.kind().code(), cause = error.cause().unwrap_or(""), "try failed, trying on"
-        );
-        failures.add(error);
+        // What is given up is cancelled before the next one begins.
+        drop(result);
+        walker.go_on(error);
         if let Some(at) = next.at {
             clock::until(at).await;
             now = clock::now();
         }
         target = next.target;
-        payload = rest.map_or_else(|| Payload::Rope(Rope::new()), Payload::Rope);
+        payload = Payload::Rope(rope);
     }
+}
+
+/// The payload of this try, and what the next one would send, where there can be a next one.
+fn share(payload: Payload) -> (Payload, Option<Rope>) {
+    match payload {
+        Payload::Rope(rope) => (Payload::Rope(rope.clone()), Some(rope)),
+        once @ Payload::Once { .. } => (once, None),
+    }
+}
+
+/// One exchange on its way through its plan.
+struct Walker<'a> {
+    books: &'a mut Books,
+    exchange: &'a Exchange,
+    route: &'a Route,
+    star: Option<&'a Range<usize>>,
+    retries: &'a Retries,
+    walk: Walk,
+    failures: Failures,
+    total: Duration,
+    deadline: Instant,
 }
 
 /// The next try: which target, and when.
@@ -108,41 +101,89 @@ struct NextTry {
     at: Option<Instant>,
 }
 
-/// The next try that the gateway can afford.
-fn next(
-    books: &Books,
-    walk: &mut Walk,
-    failed: usize,
-    deadline: Instant,
-    retries: &Retries,
-    now: Instant,
-) -> Option<NextTry> {
-    let shared = &books.shared;
-    let works = |target: usize| {
-        let lane = books.route.as_ref().and_then(|route| route.lanes.get(target));
-        target != failed && lane.is_some_and(|lane| !lane.is_failing())
-    };
-    loop {
-        let (target, at) = match walk.next(deadline, &retries.rules) {
-            Next::Ask(target) => (target, None),
-            Next::AskAgain(target, at) => (target, Some(at)),
-            Next::Stop => return None,
-        };
-        if works(target) || shared.budget.withdraw(&retries.budget, now) {
-            return Some(NextTry { target, at });
+impl<'a> Walker<'a> {
+    fn new(books: &'a mut Books, plan: Plan<'a>, now: Instant) -> Self {
+        let Plan { exchange, route, star, retries, order } = plan;
+        books.shared.budget.deposit(now);
+        let total = exchange.patience.map_or(route.total, |patience| patience.min(route.total));
+        Self {
+            books,
+            exchange,
+            route,
+            star,
+            retries,
+            walk: Walk::new(order),
+            failures: Failures::default(),
+            total,
+            deadline: now + total,
         }
-        shared.metrics.budget_exhausted.inc();
     }
-}
 
-/// The payload of this try, and what the next one would send, where there can be a next one.
-fn take_or_share(payload: Payload) -> (Payload, Option<Rope>) {
-    match payload {
-        Payload::Rope(rope) => (Payload::Rope(rope.clone()), Some(rope)),
-        once @ Payload::Once { .. } => (once, None),
+    fn first(&mut self) -> Result<usize, Error> {
+        match self.walk.next(self.deadline, &self.retries.rules) {
+            Next::Ask(target) => Ok(target),
+            Next::AskAgain(..) | Next::Stop => {
+                let text = format!("no target of `{}` can serve", self.route.name);
+                Err(Error::router(ErrorKind::NoModelsAvailable, text))
+            }
+        }
     }
-}
 
-fn no_target(route: &Route) -> Error {
-    Error::router(ErrorKind::NoModelsAvailable, format!("no target of `{}` can serve", route.name))
+    /// One try, to the point where its answer may begin.
+    async fn ask(&mut self, target: usize, payload: Payload, now: Instant) -> Result<Opening, Error> {
+        let left = self.deadline.saturating_duration_since(now);
+        let Some(lane) = self.route.lanes.get(target).filter(|_| !left.is_zero()) else {
+            return Err(self.failures.out_of_time(self.total));
+        };
+        let model = lane.model_for(&self.exchange.model, self.star);
+        self.books.try_begins(target, &model, now);
+        let answer = lane.ask(self.exchange, &model, payload, left).await?;
+        hold::until_content(answer, hold::rule(self.exchange)).await
+    }
+
+    /// The next try after `failed` has failed, if there is one that may help and that the gateway
+    /// can afford.
+    fn next(&mut self, failed: usize, error: &Error, now: Instant) -> Option<NextTry> {
+        if !failures::elsewhere(error) || self.books.is_left() {
+            return None;
+        }
+        let rules = &self.retries.rules;
+        self.walk.failed(failed, failures::again(error), now, rules, &mut rand::rng());
+        let shared = &self.books.shared;
+        loop {
+            let (target, at) = match self.walk.next(self.deadline, rules) {
+                Next::Ask(target) => (target, None),
+                Next::AskAgain(target, at) => (target, Some(at)),
+                Next::Stop => return None,
+            };
+            if self.works(target, failed) || shared.budget.withdraw(&self.retries.budget, now) {
+                return Some(NextTry { target, at });
+            }
+            shared.metrics.budget_exhausted.inc();
+        }
+    }
+
+    fn works(&self, target: usize, failed: usize) -> bool {
+        target != failed && self.route.lanes.get(target).is_some_and(|lane| !lane.is_failing())
+    }
+
+    /// Notes a failed try that another one follows.
+    fn go_on(&mut self, error: Error) {
+        self.books.try_failed(&error);
+        self.books.shared.metrics.count_retry(error.kind());
+        tracing::debug!(
+            request_id = %self.exchange.id, model = &*self.route.name, attempts = self.walk.tries(),
+            error = error.kind().code(), cause = error.cause().unwrap_or(""), "try failed, trying on"
+        );
+        self.failures.add(error);
+    }
+
+    /// No other try follows: an error told inside an answer goes out as the provider told it, any
+    /// other is the exchange's.
+    fn give_up(self, result: Result<Opening, Error>) -> Result<Opening, Error> {
+        result.map_err(|error| {
+            self.books.try_failed(&error);
+            self.failures.worst(error)
+        })
+    }
 }

@@ -6,9 +6,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use atp_core::port::Provider;
-use atp_core::{Error, ErrorKind, Price, Side, Timeouts};
+use atp_core::port::{BoxFuture, Provider, Try};
+use atp_core::{Answer, Error, ErrorKind, Exchange, Payload, Price, Side, Timeouts};
 
 use crate::metrics::{LaneMetrics, PipelineMetrics};
 use crate::snapshot::Target;
@@ -18,7 +19,7 @@ pub(crate) struct Lane {
     pub(crate) provider: Arc<dyn Provider>,
     /// The provider's name for the model; may hold a `*` under a pattern.
     model: Arc<str>,
-    pub(crate) timeouts: Timeouts,
+    timeouts: Timeouts,
     pub(crate) price: Option<Price>,
     pub(crate) metrics: LaneMetrics,
     failing: AtomicBool,
@@ -33,7 +34,7 @@ pub(crate) enum TryOutcome {
     Overloaded,
     /// The provider failed, was silent, or was not reached.
     Failed,
-    /// The caller left, or the exchange's time was up, so the try tells nothing.
+    /// The caller left, or had less patience than the configured timers, so the try tells nothing.
     Cancelled,
 }
 
@@ -52,7 +53,7 @@ impl TryOutcome {
     }
 
     /// What an error tells about the provider.
-    pub(crate) fn of(error: &Error) -> Self {
+    fn of(error: &Error) -> Self {
         match (error.kind(), error.side()) {
             (ErrorKind::ProviderOverloaded, _) => Self::Overloaded,
             (ErrorKind::Cancelled, _) => Self::Cancelled,
@@ -81,6 +82,32 @@ impl Lane {
             Some(star) if self.model.contains('*') => self.model.replacen('*', star, 1).into(),
             _ => Arc::clone(&self.model),
         }
+    }
+
+    /// One try: sends `payload`, with every timer lowered to what is `left` of the exchange.
+    pub(crate) fn ask<'a>(
+        &'a self,
+        exchange: &'a Exchange,
+        model: &'a str,
+        payload: Payload,
+        left: Duration,
+    ) -> BoxFuture<'a, Result<Answer, Error>> {
+        self.provider.call(Try { exchange, model, payload, timeouts: self.timeouts.capped(left) })
+    }
+
+    /// How a try ended that failed with `error`, when its caller's patience was `patience`.
+    ///
+    /// A timer that the caller has made shorter than the configured one tells about the caller.
+    pub(crate) fn outcome_of(&self, error: &Error, patience: Option<Duration>) -> TryOutcome {
+        let timer = match error.kind() {
+            ErrorKind::TimeoutConnect => self.timeouts.connect,
+            ErrorKind::TimeoutFirstByte => self.timeouts.first_byte,
+            ErrorKind::TimeoutIdle => self.timeouts.idle,
+            ErrorKind::TimeoutTotal => self.timeouts.total,
+            _ => return TryOutcome::of(error),
+        };
+        let shortened = patience.is_some_and(|patience| patience < timer);
+        if shortened { TryOutcome::Cancelled } else { TryOutcome::of(error) }
     }
 
     /// Whether the last try that told anything failed. A try of such a lane is paid for from the

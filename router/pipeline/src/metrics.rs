@@ -34,18 +34,30 @@ const OVERHEAD_BUCKETS: [f64; 13] = [5e-6, 1e-5, 2e-5, 3e-5, 5e-5, 1e-4, 2e-4, 5
 pub struct PipelineMetrics {
     requests: IntCounterVec,
     served: [IntCounter; Operation::ALL.len()],
-    duration: HistogramVec,
-    first_token: HistogramVec,
-    tokens: IntCounterVec,
-    cost: IntCounterVec,
-    attempts: IntCounterVec,
+    routes: RouteFamilies,
+    lanes: LaneFamilies,
     retries: IntCounterVec,
-    unknown_price: IntCounterVec,
-    unknown_usage: IntCounterVec,
     pub(crate) budget_exhausted: IntCounter,
     pub(crate) overhead: Histogram,
     config_version: IntGauge,
     pub(crate) permits: Arc<Permits>,
+}
+
+/// What is counted by configured model.
+#[derive(Clone)]
+struct RouteFamilies {
+    duration: HistogramVec,
+    first_token: HistogramVec,
+    unknown_price: IntCounterVec,
+    unknown_usage: IntCounterVec,
+}
+
+/// What is counted by configured model and provider.
+#[derive(Clone)]
+struct LaneFamilies {
+    tokens: IntCounterVec,
+    cost: IntCounterVec,
+    attempts: IntCounterVec,
 }
 
 /// The handles of one route.
@@ -79,73 +91,33 @@ impl PipelineMetrics {
             "Requests by operation, outcome, error code and whose fault it was",
             &["operation", "outcome", "error", "side"],
         )?;
-        let duration = histograms(
-            registry,
-            "atp_request_duration_seconds",
-            "From the request's head to the end of its answer",
-            &DURATION_BUCKETS,
-        )?;
+        let routes = RouteFamilies::register(registry)?;
         let permits = Permits::new();
         add(registry, in_flight::InFlight::new(Arc::clone(&permits))?)?;
-        add(registry, mission::Mission::new(requests.clone(), duration.clone())?)?;
+        add(registry, mission::Mission::new(requests.clone(), routes.duration.clone())?)?;
         let overhead = HistogramOpts::new("atp_overhead_seconds", "The router's own work, providers' time excluded")
             .buckets(OVERHEAD_BUCKETS.to_vec());
-        let model = &["model"];
-        let lane = &["model", "provider"];
+        let exhausted = IntCounter::new(
+            "atp_retry_budget_exhausted_total",
+            "Tries that were not made because the gateway's retry budget was used up",
+        )?;
+        let retries = counters(
+            registry,
+            "atp_retries_total",
+            "Tries after the first of an exchange, by the error code that caused them",
+            &["reason"],
+        )?;
+        let version = IntGauge::new("atp_config_version", "The number of the configuration in force")?;
+        let served = |operation: Operation| [operation.label(), Outcome::Served.label(), "", ""];
         Ok(Self {
-            served: Operation::ALL
-                .map(|operation| requests.with_label_values(&[operation.label(), Outcome::Served.label(), "", ""])),
+            served: Operation::ALL.map(|operation| requests.with_label_values(&served(operation))),
             requests,
-            duration,
-            first_token: histograms(
-                registry,
-                "atp_time_to_first_token_seconds",
-                "From the request's head to the first content of a stream",
-                &DURATION_BUCKETS,
-            )?,
-            tokens: counters(
-                registry,
-                "atp_tokens_total",
-                "Tokens as providers told them; cached is part of input, reasoning of output",
-                &["model", "provider", "direction"],
-            )?,
-            cost: counters(registry, "atp_cost_microusd_total", "Cost in micro-dollars", lane)?,
-            attempts: counters(
-                registry,
-                "atp_upstream_attempts_total",
-                "Tries at providers by how they ended",
-                &["provider", "model", "outcome"],
-            )?,
-            retries: counters(
-                registry,
-                "atp_retries_total",
-                "Tries after the first of an exchange, by the error code that caused them",
-                &["reason"],
-            )?,
-            unknown_price: counters(
-                registry,
-                "atp_unknown_price_total",
-                "Answers with known usage whose model has no price, so that their cost is unknown",
-                model,
-            )?,
-            unknown_usage: counters(
-                registry,
-                "atp_unknown_usage_total",
-                "Answers whose provider told no usage, so that their tokens and cost are unknown",
-                model,
-            )?,
-            budget_exhausted: add(
-                registry,
-                IntCounter::new(
-                    "atp_retry_budget_exhausted_total",
-                    "Tries that were not made because the gateway's retry budget was used up",
-                )?,
-            )?,
+            routes,
+            lanes: LaneFamilies::register(registry)?,
+            retries,
+            budget_exhausted: add(registry, exhausted)?,
             overhead: add(registry, Histogram::with_opts(overhead)?)?,
-            config_version: add(
-                registry,
-                IntGauge::new("atp_config_version", "The number of the configuration in force")?,
-            )?,
+            config_version: add(registry, version)?,
             permits,
         })
     }
@@ -153,24 +125,24 @@ impl PipelineMetrics {
     /// The handles of a route.
     pub(crate) fn route(&self, name: &str) -> RouteMetrics {
         RouteMetrics {
-            duration: self.duration.with_label_values(&[name]),
-            first_token: self.first_token.with_label_values(&[name]),
-            unknown_price: self.unknown_price.with_label_values(&[name]),
-            unknown_usage: self.unknown_usage.with_label_values(&[name]),
+            duration: self.routes.duration.with_label_values(&[name]),
+            first_token: self.routes.first_token.with_label_values(&[name]),
+            unknown_price: self.routes.unknown_price.with_label_values(&[name]),
+            unknown_usage: self.routes.unknown_usage.with_label_values(&[name]),
         }
     }
 
     /// The handles of a lane.
     pub(crate) fn lane(&self, provider: &str, route: &str) -> LaneMetrics {
-        let tokens = |direction| self.tokens.with_label_values(&[route, provider, direction]);
+        let tokens = |direction| self.lanes.tokens.with_label_values(&[route, provider, direction]);
         LaneMetrics {
             outcomes: TryOutcome::ALL
-                .map(|outcome| self.attempts.with_label_values(&[provider, route, outcome.label()])),
+                .map(|outcome| self.lanes.attempts.with_label_values(&[provider, route, outcome.label()])),
             input: tokens("input"),
             output: tokens("output"),
             cached: tokens("cached"),
             reasoning: tokens("reasoning"),
-            cost: self.cost.with_label_values(&[route, provider]),
+            cost: self.lanes.cost.with_label_values(&[route, provider]),
         }
     }
 
@@ -199,6 +171,55 @@ impl PipelineMetrics {
     /// Counts a try after the first of an exchange.
     pub(crate) fn count_retry(&self, reason: ErrorKind) {
         self.retries.with_label_values(&[reason.code()]).inc();
+    }
+}
+
+impl RouteFamilies {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            duration: histograms(
+                registry,
+                "atp_request_duration_seconds",
+                "From the request's head to the end of its answer",
+            )?,
+            first_token: histograms(
+                registry,
+                "atp_time_to_first_token_seconds",
+                "From the request's head to the first content of a stream",
+            )?,
+            unknown_price: counters(
+                registry,
+                "atp_unknown_price_total",
+                "Answers with known usage whose model has no price, so that their cost is unknown",
+                &["model"],
+            )?,
+            unknown_usage: counters(
+                registry,
+                "atp_unknown_usage_total",
+                "Answers whose provider told no usage, so that their tokens and cost are unknown",
+                &["model"],
+            )?,
+        })
+    }
+}
+
+impl LaneFamilies {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            tokens: counters(
+                registry,
+                "atp_tokens_total",
+                "Tokens as providers told them; cached is part of input, reasoning of output",
+                &["model", "provider", "direction"],
+            )?,
+            cost: counters(registry, "atp_cost_microusd_total", "Cost in micro-dollars", &["model", "provider"])?,
+            attempts: counters(
+                registry,
+                "atp_upstream_attempts_total",
+                "Tries at providers by how they ended",
+                &["provider", "model", "outcome"],
+            )?,
+        })
     }
 }
 
@@ -242,6 +263,6 @@ fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Res
     add(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
 }
 
-fn histograms(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Result<HistogramVec, prometheus::Error> {
-    add(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), &["model"])?)
+fn histograms(registry: &Registry, name: &str, help: &str) -> Result<HistogramVec, prometheus::Error> {
+    add(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.to_vec()), &["model"])?)
 }

@@ -38,6 +38,7 @@ pub(crate) struct Books {
     operation: Operation,
     asked: Arc<str>,
     stream: bool,
+    patience: Option<Duration>,
     received: Instant,
     step: Step,
     permit: Option<Permit>,
@@ -78,6 +79,7 @@ pub(crate) fn open(shared: &Arc<Shared>, exchange: &Exchange, left: Option<Arc<A
         operation: exchange.operation,
         asked: Arc::clone(&exchange.model),
         stream: exchange.stream,
+        patience: exchange.patience,
         received: exchange.received,
         step: Step::Settle,
         permit: None,
@@ -97,7 +99,7 @@ pub(crate) fn open(shared: &Arc<Shared>, exchange: &Exchange, left: Option<Arc<A
 impl Books {
     /// Notes which step the exchange has come to.
     pub(crate) fn enter(&mut self, step: Step) {
-        debug_assert!(step > self.step, "{step:?} stands before {:?}", self.step);
+        debug_assert!(step >= self.step, "{step:?} stands before {:?}", self.step);
         self.step = step;
     }
 
@@ -127,24 +129,29 @@ impl Books {
     }
 
     /// Notes that a try of the lane begins.
-    pub(crate) fn try_begins(&mut self, lane: usize, model: Arc<str>, now: Instant) {
+    pub(crate) fn try_begins(&mut self, lane: usize, model: &Arc<str>, now: Instant) {
+        self.enter(Step::Lane);
         self.lane = lane;
         self.trying = true;
-        self.model = Some(model).filter(|model| !model.is_empty());
+        self.model = Some(model).filter(|model| !model.is_empty()).cloned();
         self.attempts += 1;
         self.asked_at.get_or_insert(now);
     }
 
     /// Notes that the try ended without an answer.
     pub(crate) fn try_failed(&mut self, error: &Error) {
-        self.try_ended(TryOutcome::of(error));
+        self.try_ended(Ending::Failed(error));
     }
 
-    fn try_ended(&mut self, outcome: TryOutcome) {
+    fn try_ended(&mut self, ending: Ending<'_>) {
         if std::mem::take(&mut self.trying)
             && let Some(lane) = self.current()
         {
-            lane.ended(outcome);
+            lane.ended(match ending {
+                Ending::Served => TryOutcome::Served,
+                Ending::Failed(error) => lane.outcome_of(error, self.patience),
+                Ending::Left => TryOutcome::Cancelled,
+            });
         }
     }
 
@@ -182,7 +189,7 @@ impl Books {
         if let (true, Some(route)) = (self.stream, &self.route) {
             route.metrics.first_token.observe(now.saturating_duration_since(self.received).as_secs_f64());
         }
-        if let Some(lane) = self.current() {
+        if let Some(lane) = self.current().filter(|_| opening.failure().is_none()) {
             lane.answered();
         }
         let mut notes = self.notes();
@@ -219,11 +226,7 @@ impl Books {
             Ending::Served => report.failure.as_ref().map_or(Ending::Served, Ending::Failed),
             other => other,
         };
-        self.try_ended(match ending {
-            Ending::Served => TryOutcome::Served,
-            Ending::Failed(error) => TryOutcome::of(error),
-            Ending::Left => TryOutcome::Cancelled,
-        });
+        self.try_ended(ending);
         self.permit = None;
         let cost = self.count_usage(ending, report);
         self.write(now, ending, report, cost);

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use atp_core::{Error, Exchange, Payload, Reply, Rope};
 
-use crate::attempt::{self, Attempt, Opening};
+use crate::attempt::{self, Opening, Plan};
 use crate::choose;
 use crate::limit;
 use crate::live::{Found, Live};
@@ -96,9 +96,9 @@ async fn steps(books: &mut Books, call: Call) -> Result<(Opening, Instant), Erro
 
     books.enter(Step::Attempt);
     let payload = std::mem::replace(&mut exchange.payload, Payload::Rope(Rope::new()));
-    let plan =
-        Attempt { exchange: &exchange, route: &route, star: star.as_ref(), retries: &live.retries, payload, order };
-    attempt::run(books, plan).await
+    let plan = Plan { exchange: &exchange, route: &route, star: star.as_ref(), retries: &live.retries, order };
+    // Each try of the plan enters `Step::Lane`.
+    attempt::run(books, plan, payload).await
 }
 
 #[cfg(test)]

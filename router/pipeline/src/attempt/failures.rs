@@ -54,9 +54,10 @@ impl Failures {
     }
 
     /// The error for the caller, when the try that failed with `last` was the last one: where every
-    /// target is overloaded, the one that will be free soonest, with its pause; else the last.
+    /// target is overloaded, the one that will be free soonest, with its pause; else the last. That the
+    /// exchange's time is up is always told.
     pub(super) fn worst(mut self, last: Error) -> Error {
-        if self.last.is_none() {
+        if self.last.is_none() || last.kind() == ErrorKind::TimeoutTotal {
             return last;
         }
         self.add(last.clone());
@@ -64,10 +65,10 @@ impl Failures {
     }
 
     /// The error for the caller, when no time is left for another try.
-    pub(super) fn out_of_time(self, total: Duration) -> Error {
+    pub(super) fn out_of_time(&self, total: Duration) -> Error {
         let text = format!("no answer within {} ms, the exchange's total time", total.as_millis());
         let error = Error::provider(ErrorKind::TimeoutTotal, text).with_retry(Retry::Never);
-        match self.last {
+        match &self.last {
             Some(last) => error.with_cause(last),
             None => error,
         }

@@ -48,7 +48,7 @@ pub(crate) struct Opening {
 
 impl Opening {
     /// The error told inside the answer before any content.
-    pub(super) fn failure(&self) -> Option<&Error> {
+    pub(crate) fn failure(&self) -> Option<&Error> {
         let report = self.answer.body.report();
         report.failure.as_ref().filter(|_| !report.content)
     }

@@ -11,123 +11,125 @@ use super::{Books, Ending, STATUS_LEFT};
 impl Books {
     pub(super) fn write(&self, now: Instant, ending: Ending<'_>, report: &Report, cost: Option<MicroUsd>) {
         let outcome = self.outcome(ending);
+        let times = self.times(now);
+        self.count(outcome, ending, &times);
+        self.log(outcome, ending, times.total);
+        self.shared.ledger.record(self.row(outcome, ending, report, &times, cost));
+    }
+
+    fn times(&self, now: Instant) -> Times {
+        let total = now.saturating_duration_since(self.received);
+        let first_byte = self.answered_at.map(|at| at.saturating_duration_since(self.received));
+        // Of a stream what came before its first byte counts; of a whole answer everything.
+        let own = first_byte.filter(|_| self.stream).unwrap_or(total).saturating_sub(self.waited);
+        Times { total, first_byte: first_byte.unwrap_or_default(), own }
+    }
+
+    fn count(&self, outcome: Outcome, ending: Ending<'_>, times: &Times) {
         let error = match ending {
             Ending::Failed(error) => Some(error),
             Ending::Served | Ending::Left => None,
         };
-        let total = now.saturating_duration_since(self.received);
-        let overhead = self.overhead(total);
         let metrics = &self.shared.metrics;
         metrics.count(Some(self.operation), outcome, error);
         if let Some(route) = &self.route {
-            route.metrics.duration.observe(total.as_secs_f64());
+            route.metrics.duration.observe(times.total.as_secs_f64());
         }
+        // Where nobody was asked there is no work to tell from a provider's.
         if self.asked_at.is_some() {
-            metrics.overhead.observe(overhead.as_secs_f64());
+            metrics.overhead.observe(times.own.as_secs_f64());
         }
-        self.log(outcome, ending, total);
+    }
+
+    fn row(
+        &self,
+        outcome: Outcome,
+        ending: Ending<'_>,
+        report: &Report,
+        times: &Times,
+        cost: Option<MicroUsd>,
+    ) -> UsageRow {
         let empty = &self.shared.empty;
-        let lane = self.current();
-        self.shared.ledger.record(UsageRow {
+        let provider = self.current().map_or(empty, |lane| lane.provider.name());
+        let (error, status) = match ending {
+            Ending::Served => (None, self.status),
+            Ending::Left => (Some(ErrorKind::Cancelled.code()), STATUS_LEFT),
+            Ending::Failed(error) if self.status == 0 => (Some(error.kind().code()), (self.shared.status)(error)),
+            // What broke off after its head was sent keeps the status that the caller saw.
+            Ending::Failed(error) => (Some(error.kind().code()), self.status),
+        };
+        UsageRow {
             id: self.id,
             key: Arc::clone(&self.caller.key),
             tenant: Arc::clone(&self.caller.tenant),
             operation: self.operation,
             model: Arc::clone(&self.asked),
-            provider: Arc::clone(lane.map_or(empty, |lane| lane.provider.name())),
+            provider: Arc::clone(provider),
             target: Arc::clone(self.model.as_ref().unwrap_or(empty)),
             stream: self.stream,
             outcome,
-            error: match ending {
-                Ending::Served => None,
-                Ending::Failed(error) => Some(error.kind().code()),
-                Ending::Left => Some(ErrorKind::Cancelled.code()),
-            },
-            status: match ending {
-                Ending::Left => STATUS_LEFT,
-                // What broke off after its head was sent keeps the status that the caller saw.
-                Ending::Failed(error) if self.status == 0 => (self.shared.status)(error),
-                Ending::Failed(_) | Ending::Served => self.status,
-            },
+            error,
+            status,
             finish: report.finish,
             usage: report.usage,
             cost,
             attempts: self.attempts,
-            first_byte_us: micros(self.first_byte()),
-            total_us: micros(total),
-            overhead_us: micros(overhead),
-        });
-    }
-
-    fn first_byte(&self) -> Duration {
-        self.answered_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(self.received))
-    }
-
-    /// The router's own work: of a stream what came before its first byte, of a whole answer
-    /// everything but the provider's time.
-    fn overhead(&self, total: Duration) -> Duration {
-        let own = if self.stream && self.answered_at.is_some() { self.first_byte() } else { total };
-        own.saturating_sub(self.waited)
+            first_byte_us: micros(times.first_byte),
+            total_us: micros(times.total),
+            overhead_us: micros(times.own),
+        }
     }
 
     /// One line per exchange: a failure where an operator should see it, the rest for those who
     /// look. Refusals are the caller's business and come in storms; they are counted, and told only
-    /// at debug level.
+    /// at debug level, as is what was served.
     fn log(&self, outcome: Outcome, ending: Ending<'_>, total: Duration) {
-        let provider = self.current().map_or("", |lane| lane.provider.name());
-        let duration_ms = u64::try_from(total.as_millis()).unwrap_or(u64::MAX);
-        macro_rules! event {
-            ($level:ident, $text:literal $(, $field:ident = $value:expr)*) => {
-                tracing::$level!(
-                    request_id = %self.id, key = &*self.caller.key, model = &*self.asked, provider,
-                    operation = self.operation.label(), attempts = self.attempts, duration_ms,
-                    $($field = $value,)* $text
-                )
-            };
-        }
+        let failed = outcome == Outcome::Failed;
         match ending {
-            Ending::Served => event!(debug, "request served"),
-            Ending::Left => event!(debug, "request left by its caller"),
-            Ending::Failed(error) => {
-                let (code, cause, side, step) =
-                    (error.kind().code(), error.cause().unwrap_or(""), error.side().label(), self.step.name());
-                let text = error.public();
-                match (outcome, error.side()) {
-                    (Outcome::Failed, Side::Router) => {
-                        event!(
-                            error,
-                            "request failed",
-                            error = code,
-                            side = side,
-                            step = step,
-                            cause = cause,
-                            text = text
-                        );
-                    }
-                    (Outcome::Failed, Side::Provider) => {
-                        event!(
-                            warn,
-                            "request failed",
-                            error = code,
-                            side = side,
-                            step = step,
-                            cause = cause,
-                            text = text
-                        );
-                    }
-                    _ => event!(
-                        debug,
-                        "request refused",
-                        error = code,
-                        side = side,
-                        step = step,
-                        cause = cause,
-                        text = text
-                    ),
-                }
+            Ending::Failed(error) if failed && error.side() == Side::Router => {
+                tell!(ERROR, self, total, error, "request failed");
             }
+            Ending::Failed(error) if failed && error.side() == Side::Provider => {
+                tell!(WARN, self, total, error, "request failed");
+            }
+            Ending::Failed(error) => tell!(DEBUG, self, total, error, "request refused"),
+            Ending::Served | Ending::Left => tracing::debug!(
+                request_id = %self.id, key = &*self.caller.key, model = &*self.asked, provider = self.provider(),
+                operation = self.operation.label(), attempts = self.attempts, duration_ms = millis(total),
+                outcome = outcome.label(), "request ended"
+            ),
         }
     }
+
+    fn provider(&self) -> &str {
+        self.current().map_or("", |lane| lane.provider.name())
+    }
+}
+
+/// What an exchange's time was spent on.
+struct Times {
+    total: Duration,
+    first_byte: Duration,
+    /// The router's own work.
+    own: Duration,
+}
+
+/// The one set of fields of a failed exchange's line; the level of a line is part of its call site.
+macro_rules! tell {
+    ($level:ident, $books:expr, $total:expr, $error:expr, $text:literal) => {
+        tracing::event!(
+            tracing::Level::$level,
+            request_id = %$books.id, key = &*$books.caller.key, model = &*$books.asked, provider = $books.provider(),
+            operation = $books.operation.label(), attempts = $books.attempts, duration_ms = millis($total),
+            step = $books.step.name(), error = $error.kind().code(), side = $error.side().label(),
+            text = $error.public(), cause = $error.cause().unwrap_or(""), $text
+        )
+    };
+}
+use tell;
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn micros(duration: Duration) -> u64 {
