@@ -26,6 +26,7 @@ SCRIPTS = [
     "n2",
     "embed3",
     "stream8",
+    "stream500-paced:5",
     "stream500-paced:10",
     "status-400",
     "status-401",

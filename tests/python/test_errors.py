@@ -45,7 +45,7 @@ async def test_the_async_client_raises_the_same_classes(async_client):
 
 
 def test_the_routers_own_credentials_are_not_the_callers_fault(client):
-    """A provider that refuses the router's key must not look like a wrong key of the caller."""
+    """A provider that refuses the router's key: the code says whose key, and no key is quoted."""
     with pytest.raises(openai.APIStatusError) as failed:
         ask(client, "status-401")
     assert failed.value.response.headers["x-atp-error"] == "provider_auth"
@@ -202,7 +202,8 @@ def test_limits_raise_the_right_classes(narrow):
 def test_failover_hides_a_failing_target(folder, upstream):
     targets = [{"provider": "up", "model": name} for name in ("status-500", "status-429", "reset", "fast")]
     models = {"m": {"targets": targets}}
-    with stage.running(stage.Router(folder / "failover", {"up": stage.openai_provider(upstream.url)}, models)) as router:
+    providers = {"up": stage.openai_provider(upstream.url)}
+    with stage.running(stage.Router(folder / "failover", providers, models, retry={"max_attempts": 4})) as router:
         client = openai.OpenAI(base_url=router.base_url, api_key="x", max_retries=0)
         raw = client.chat.completions.with_raw_response.create(model="m", messages=[{"role": "user", "content": "Hello"}])
         assert raw.headers["x-atp-model"] == "fast"
