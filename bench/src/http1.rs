@@ -156,7 +156,8 @@ impl ChunkDecoder {
             (ChunkState::Size | ChunkState::SizeEnd, b'\n') => ChunkState::Payload,
             (ChunkState::Size, b'\r' | b';' | b' ') => ChunkState::SizeEnd,
             (ChunkState::Size, digit) => {
-                let value = char::from(digit).to_digit(16).ok_or_else(|| format!("byte {digit:#04x} in a chunk size"))?;
+                let value =
+                    char::from(digit).to_digit(16).ok_or_else(|| format!("byte {digit:#04x} in a chunk size"))?;
                 self.left = self.left.checked_mul(16).ok_or("chunk size over 64 bits")? + u64::from(value);
                 ChunkState::Size
             }

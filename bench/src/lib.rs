@@ -4,6 +4,7 @@
 //! This crate knows no router crate: it sees a gateway as a caller and as a provider see it, over
 //! sockets. That keeps the yardstick the same for every gateway it is put against.
 
+pub mod compare;
 pub mod http1;
 pub mod load;
 pub mod pin;

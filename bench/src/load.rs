@@ -14,6 +14,6 @@ mod tally;
 mod ticker;
 
 pub use drive::{Mark, run, run_marked};
-pub use hold::{HoldPlan, Held, hold};
+pub use hold::{Held, HoldPlan, hold};
 pub use plan::{Plan, Scenario, Target};
 pub use report::{Quantiles, Report};

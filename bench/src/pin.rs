@@ -18,7 +18,8 @@ pub fn pin_to_core(core: usize) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("core {core}: no such core")));
     }
     set.set(core);
-    sched_setaffinity(None, &set).map_err(|error| io::Error::new(io::Error::from(error).kind(), format!("core {core}: {error}")))
+    sched_setaffinity(None, &set)
+        .map_err(|error| io::Error::new(io::Error::from(error).kind(), format!("core {core}: {error}")))
 }
 
 /// Runs `work` bound to `core`, then gives the calling thread its former cores back.

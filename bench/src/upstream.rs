@@ -77,8 +77,11 @@ impl Upstream {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = runtime.block_on(async { listen(options.listen) })?;
         let address = listener.local_addr()?;
-        let shared =
-            Arc::new(Shared { counters: Counters::default(), replies: reply::Replies::default(), record: options.record });
+        let shared = Arc::new(Shared {
+            counters: Counters::default(),
+            replies: reply::Replies::default(),
+            record: options.record,
+        });
         let (stop, stopped) = oneshot::channel();
         let (told, tell) = std::sync::mpsc::sync_channel(1);
         let served = Arc::clone(&shared);

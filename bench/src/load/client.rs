@@ -154,7 +154,12 @@ impl Client {
     }
 
     /// Sends a request and reads its answer. After a failure the next request gets a new connection.
-    pub(super) async fn exchange(&mut self, message: &Message, sample: &mut Sample, until: Until) -> Result<(), Failure> {
+    pub(super) async fn exchange(
+        &mut self,
+        message: &Message,
+        sample: &mut Sample,
+        until: Until,
+    ) -> Result<(), Failure> {
         sample.clear();
         let mut stream = match self.stream.take().filter(is_open) {
             Some(stream) => stream,
@@ -194,7 +199,13 @@ impl Client {
         connected.await.map_err(|error| Failure::Connect(error.kind()))
     }
 
-    async fn read_answer(&mut self, stream: &mut TcpStream, streamed: Streamed, sample: &mut Sample, until: Until) -> Result<Reuse, Answer> {
+    async fn read_answer(
+        &mut self,
+        stream: &mut TcpStream,
+        streamed: Streamed,
+        sample: &mut Sample,
+        until: Until,
+    ) -> Result<Reuse, Answer> {
         let length = loop {
             if let Some(length) = http1::head_length(&self.buffer) {
                 break length;

@@ -156,7 +156,10 @@ async fn measure(plan: &Plan, run: &Arc<Run>, mark: &mut impl FnMut(Mark)) -> f6
         if next >= end {
             break;
         }
-        let (done, failed) = { let state = run.state(); (state.tally.done, state.tally.failed) };
+        let (done, failed) = {
+            let state = run.state();
+            (state.tally.done, state.tally.failed)
+        };
         let part = next.duration_since(begin).as_secs_f64() / plan.duration.as_secs_f64();
         mark(Mark::Progress { part, done, failed });
         next += PROGRESS;
@@ -176,7 +179,12 @@ async fn measure(plan: &Plan, run: &Arc<Run>, mark: &mut impl FnMut(Mark)) -> f6
 
 /// Lets what is under way end, then cuts it; returns how many due requests never left.
 async fn finish(plan: &Plan, run: &Arc<Run>, mut callers: JoinSet<()>) -> u64 {
-    let unsent = { let mut due = run.due(); let count = due.len() as u64; due.clear(); count };
+    let unsent = {
+        let mut due = run.due();
+        let count = due.len() as u64;
+        due.clear();
+        count
+    };
     run.work.notify_waiters();
     let deadline = Instant::now() + GRACE.min(plan.timeout);
     while let Ok(Some(_)) = tokio::time::timeout_at(deadline, callers.join_next()).await {}

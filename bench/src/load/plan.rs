@@ -115,10 +115,13 @@ impl Plan {
         match self.scenario {
             Scenario::Chat { prompt_bytes } => vec![chat(prompt_bytes, Streamed::No)],
             Scenario::Stream { prompt_bytes } => vec![chat(prompt_bytes, Streamed::Yes)],
-            Scenario::Mixed { prompt_bytes } => vec![chat(prompt_bytes, Streamed::No), chat(prompt_bytes, Streamed::Yes)],
+            Scenario::Mixed { prompt_bytes } => {
+                vec![chat(prompt_bytes, Streamed::No), chat(prompt_bytes, Streamed::Yes)]
+            }
             Scenario::Embeddings { inputs } => {
                 let inputs: Vec<_> = (0..inputs).map(|number| format!("input {number}: {}", prose(60))).collect();
-                let body = serde_json::json!({"model": self.model, "input": inputs, "encoding_format": "float"}).to_string();
+                let body =
+                    serde_json::json!({"model": self.model, "input": inputs, "encoding_format": "float"}).to_string();
                 vec![Message { bytes: self.message(target, "/embeddings", &body), streamed: Streamed::No }]
             }
         }

@@ -140,7 +140,11 @@ impl Report {
         if self.unsent > 0 {
             let _ = writeln!(text, "{} requests were due and never left: the rate was not reached", self.unsent);
         }
-        let _ = writeln!(text, "\n{:<22}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}", "", "mean", "p50", "p90", "p99", "p99.9", "max");
+        let _ = writeln!(
+            text,
+            "\n{:<22}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
+            "", "mean", "p50", "p90", "p99", "p99.9", "max"
+        );
         let rows = [
             ("latency", self.latency),
             ("without waiting", self.service),

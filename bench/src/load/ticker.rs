@@ -16,7 +16,9 @@ impl Ticker {
         reason = "an owned timer closes its descriptor only after it is deregistered, which is all that the unsafe replacement asks to be promised"
     )]
     pub(super) fn start(period: Duration) -> io::Result<Self> {
-        use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime};
+        use rustix::time::{
+            Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
+        };
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         let interval = period.max(Duration::from_micros(1)).try_into().map_err(io::Error::other)?;
         timerfd_settime(&timer, TimerfdTimerFlags::empty(), &Itimerspec { it_interval: interval, it_value: interval })?;

@@ -30,7 +30,8 @@ const FOR_EVER: Duration = Duration::from_secs(600);
 pub(super) async fn play(wire: &mut Wire<'_>, request: &Request, shared: &Shared) -> io::Result<Next> {
     if let Some(name) = &request.unknown_script {
         let message = format!("header `x-script`: no script `{name}`; known: {NAMES}");
-        let body = json!({"error": {"message": message, "type": "invalid_request_error", "param": "x-script", "code": null}});
+        let body =
+            json!({"error": {"message": message, "type": "invalid_request_error", "param": "x-script", "code": null}});
         wire.write(&reply::sized(400, "application/json", "", body.to_string().as_bytes())).await?;
         return Ok(Next::Keep);
     }
@@ -42,7 +43,11 @@ pub(super) async fn play(wire: &mut Wire<'_>, request: &Request, shared: &Shared
         Script::Idle(length) => idle(wire, request, shared, length).await?,
         Script::Embed(inputs) => embeddings(wire, request, shared, inputs).await?,
         Script::Tools(calls) => {
-            let shape = if request.stream { Shape::ToolsStream { calls, usage: usage(request) } } else { Shape::Tools { calls } };
+            let shape = if request.stream {
+                Shape::ToolsStream { calls, usage: usage(request) }
+            } else {
+                Shape::Tools { calls }
+            };
             wire.write(&shared.replies.get(shape).whole).await?;
         }
         Script::Choices(choices) => {
@@ -64,7 +69,11 @@ pub(super) async fn play(wire: &mut Wire<'_>, request: &Request, shared: &Shared
         }
         Script::Flaky(every) => {
             let number = shared.counters.flaky.fetch_add(1, Relaxed) + 1;
-            if number.is_multiple_of(every) { status(wire, 500, None).await? } else { good(wire, request, shared).await? }
+            if number.is_multiple_of(every) {
+                status(wire, 500, None).await?;
+            } else {
+                good(wire, request, shared).await?;
+            }
         }
         Script::CloseIdle => {
             good(wire, request, shared).await?;
@@ -118,7 +127,13 @@ async fn broken(wire: &mut Wire<'_>, request: &Request, shared: &Shared, script:
         }
         Script::GarbageSse => {
             let mut bytes = reply::STREAM_HEAD.to_vec();
-            for line in [&b"data: {not json at all\n\n"[..], b"\xff\xfe\x00\x01\n", b"event\n:::\n\n", b"data:\ndata\n\n\r\r\n", b"retry: soon\n\n"] {
+            for line in [
+                &b"data: {not json at all\n\n"[..],
+                b"\xff\xfe\x00\x01\n",
+                b"event\n:::\n\n",
+                b"data:\ndata\n\n\r\r\n",
+                b"retry: soon\n\n",
+            ] {
                 bytes.extend(reply::chunk(line));
             }
             bytes.extend_from_slice(reply::LAST_CHUNK);
@@ -153,7 +168,9 @@ async fn play_auto(wire: &mut Wire<'_>, request: &Request, shared: &Shared) -> i
     match request.route {
         Route::Embeddings => embeddings(wire, request, shared, 100).await,
         Route::Models => wire.write(&shared.replies.get(Shape::Models).whole).await,
-        Route::Chat | Route::Completions if request.stream => play_stream(wire, request, shared, 64, Pace::AtOnce).await,
+        Route::Chat | Route::Completions if request.stream => {
+            play_stream(wire, request, shared, 64, Pace::AtOnce).await
+        }
         Route::Chat | Route::Completions => good(wire, request, shared).await,
         _ => wire.write(&reply::echo(&json!(request.describe()))).await,
     }
@@ -176,7 +193,13 @@ async fn embeddings(wire: &mut Wire<'_>, request: &Request, shared: &Shared, inp
     wire.write(&shared.replies.get(shape).whole).await
 }
 
-async fn play_stream(wire: &mut Wire<'_>, request: &Request, shared: &Shared, chunks: u32, pace: Pace) -> io::Result<()> {
+async fn play_stream(
+    wire: &mut Wire<'_>,
+    request: &Request,
+    shared: &Shared,
+    chunks: u32,
+    pace: Pace,
+) -> io::Result<()> {
     if !request.stream {
         return good(wire, request, shared).await;
     }
@@ -205,7 +228,12 @@ async fn play_stream(wire: &mut Wire<'_>, request: &Request, shared: &Shared, ch
 }
 
 /// Writes the head and `after` chunks of a longer stream, which counts as open while the guard lives.
-async fn begin_stream<'a>(wire: &mut Wire<'_>, request: &Request, shared: &'a Shared, after: u32) -> io::Result<Open<'a>> {
+async fn begin_stream<'a>(
+    wire: &mut Wire<'_>,
+    request: &Request,
+    shared: &'a Shared,
+    after: u32,
+) -> io::Result<Open<'a>> {
     let reply = long_stream(request, shared, after);
     let open = Open::count(&shared.counters.streams_open);
     let pieces = reply.pieces.iter().take(after as usize);
@@ -238,7 +266,9 @@ async fn idle(wire: &mut Wire<'_>, request: &Request, shared: &Shared, length: D
 async fn status(wire: &mut Wire<'_>, code: u16, retry_after: Option<u32>) -> io::Result<()> {
     let mut extra = retry_after.map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
     if code == 429 {
-        extra.push_str("x-ratelimit-limit-requests: 60\r\nx-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 1s\r\n");
+        extra.push_str(
+            "x-ratelimit-limit-requests: 60\r\nx-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 1s\r\n",
+        );
     }
     wire.write(&reply::sized(code, "application/json", &extra, reply::error_body(code).to_string().as_bytes())).await
 }

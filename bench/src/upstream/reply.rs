@@ -152,15 +152,23 @@ fn build(shape: Shape) -> Reply {
             "choices": [{"index": 0, "text": prose(600), "logprobs": null, "finish_reason": "stop"}], "usage": usage(128),
         }))]),
         Shape::Tools { calls } => Reply::of_pieces(vec![ok(&tools(calls))]),
-        Shape::ChatStream { chunks, choices, usage } => stream(chat_events(chunks, choices), usage, chunks, "chat.completion.chunk"),
-        Shape::TextStream { chunks, usage } => stream(text_events(chunks), usage, chunks, "text_completion"),
-        Shape::ToolsStream { calls, usage } => stream(tool_events(calls), usage, 12, "chat.completion.chunk"),
-        Shape::Floats { inputs } => Reply::of_pieces(vec![sized(200, "application/json", "", embeddings(inputs, floats).as_bytes())]),
-        Shape::Base64 { inputs } => Reply::of_pieces(vec![sized(200, "application/json", "", embeddings(inputs, packed).as_bytes())]),
+        Shape::ChatStream { chunks, choices, usage } => {
+            stream(&chat_events(chunks, choices), usage, chunks, "chat.completion.chunk")
+        }
+        Shape::TextStream { chunks, usage } => stream(&text_events(chunks), usage, chunks, "text_completion"),
+        Shape::ToolsStream { calls, usage } => stream(&tool_events(calls), usage, 12, "chat.completion.chunk"),
+        Shape::Floats { inputs } => {
+            Reply::of_pieces(vec![sized(200, "application/json", "", embeddings(inputs, floats).as_bytes())])
+        }
+        Shape::Base64 { inputs } => {
+            Reply::of_pieces(vec![sized(200, "application/json", "", embeddings(inputs, packed).as_bytes())])
+        }
         Shape::Models => {
             let names = ["fast", "stream64", "stream64-paced", "echo", "tools", "embed100"];
-            let data: Vec<_> =
-                names.iter().map(|name| json!({"id": name, "object": "model", "created": CREATED, "owned_by": "scripted"})).collect();
+            let data: Vec<_> = names
+                .iter()
+                .map(|name| json!({"id": name, "object": "model", "created": CREATED, "owned_by": "scripted"}))
+                .collect();
             Reply::of_pieces(vec![ok(&json!({"object": "list", "data": data}))])
         }
     }
@@ -248,7 +256,7 @@ fn tool_events(calls: u32) -> Vec<Value> {
 
 /// Events as pieces of a chunked stream. What ends the stream leaves in one piece with the last
 /// event, as servers do that close right after it.
-fn stream(events: Vec<Value>, usage: Usage, completion: u32, object: &str) -> Reply {
+fn stream(events: &[Value], usage: Usage, completion: u32, object: &str) -> Reply {
     let mut pieces: Vec<Vec<u8>> = events.iter().map(event).collect();
     let mut end = pieces.pop().unwrap_or_default();
     if usage == Usage::Told {
@@ -293,7 +301,8 @@ fn embeddings(inputs: u32, vector: fn(u32) -> String) -> String {
         let _ = write!(text, "{comma}{{\"object\":\"embedding\",\"index\":{index},\"embedding\":{}}}", vector(index));
     }
     let tokens = inputs * 8;
-    let _ = write!(text, "],\"model\":\"scripted\",\"usage\":{{\"prompt_tokens\":{tokens},\"total_tokens\":{tokens}}}}}");
+    let _ =
+        write!(text, "],\"model\":\"scripted\",\"usage\":{{\"prompt_tokens\":{tokens},\"total_tokens\":{tokens}}}}}");
     text
 }
 
@@ -316,11 +325,13 @@ mod tests {
         for (usage, told) in [(Usage::Told, 1), (Usage::Untold, 0)] {
             let reply = build(Shape::ChatStream { chunks: 64, choices: 1, usage });
             let text = payload(&reply.whole);
-            let events: Vec<_> = text.split_terminator("\n\n").map(|event| event.strip_prefix("data: ").expect("data")).collect();
+            let events: Vec<_> =
+                text.split_terminator("\n\n").map(|event| event.strip_prefix("data: ").expect("data")).collect();
             assert_eq!(events.len(), 64 + 1 + told + 1);
             assert_eq!(reply.pieces.len(), 65);
             assert_eq!(events.last(), Some(&"[DONE]"));
-            let values: Vec<Value> = events[..events.len() - 1].iter().map(|text| serde_json::from_str(text).expect("json")).collect();
+            let values: Vec<Value> =
+                events[..events.len() - 1].iter().map(|text| serde_json::from_str(text).expect("json")).collect();
             assert_eq!(values.iter().filter(|value| value.get("usage").is_some()).count(), told);
         }
     }

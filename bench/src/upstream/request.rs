@@ -123,7 +123,17 @@ impl Request {
             }
         }
         let route = route(&head);
-        Self { route, script, stream: false, usage: false, base64: false, close, unknown_script, head, body: Body::default() }
+        Self {
+            route,
+            script,
+            stream: false,
+            usage: false,
+            base64: false,
+            close,
+            unknown_script,
+            head,
+            body: Body::default(),
+        }
     }
 
     /// Some scripts decide how the body itself is read, so a long body's start is looked at first.
@@ -221,7 +231,8 @@ impl Request {
         self.usage = self.stream && says(b"\"include_usage\"", b"true");
         self.base64 = self.route == Route::Embeddings && says(b"\"encoding_format\"", b"\"base64\"");
         if self.script == Script::Auto {
-            let named = [start, end].into_iter().find_map(|part| value_of(part, b"\"model\"")).and_then(script_of_value);
+            let named =
+                [start, end].into_iter().find_map(|part| value_of(part, b"\"model\"")).and_then(script_of_value);
             self.script = named.unwrap_or(Script::Auto);
         }
     }

@@ -196,7 +196,18 @@ mod tests {
 
     #[test]
     fn other_models_are_no_scripts() {
-        for name in ["gpt-4o-mini", "m", "", "streamer", "status-200", "stream64-fast", "flaky:x", "n", "nova", "long-line:99999MB"] {
+        for name in [
+            "gpt-4o-mini",
+            "m",
+            "",
+            "streamer",
+            "status-200",
+            "stream64-fast",
+            "flaky:x",
+            "n",
+            "nova",
+            "long-line:99999MB",
+        ] {
             assert_eq!(Script::parse(name), None, "{name}");
         }
     }
