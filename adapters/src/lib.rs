@@ -5,3 +5,4 @@
 pub mod http_client;
 pub mod openai_compatible;
 pub mod simulated;
+pub mod vendors;
