@@ -51,7 +51,7 @@ mod tools;
 mod wire;
 mod words;
 
-pub use config::{ConfigFault, ConfigFaults, SimulatedConfig, SimulatedModel, SimulatedPrice, SimulatedRateLimit};
+pub use config::{ConfigFault, SimulatedConfig, SimulatedModel, SimulatedPrice, SimulatedRateLimit};
 pub use distribution::Distribution;
 
 /// The provider.
@@ -110,10 +110,10 @@ impl Simulated {
     ///
     /// # Errors
     /// Everything that is wrong in the configuration.
-    pub fn new(name: Arc<str>, config: SimulatedConfig) -> Result<Self, ConfigFaults> {
+    pub fn new(name: Arc<str>, config: SimulatedConfig) -> Result<Self, Vec<ConfigFault>> {
         let faults = config.faults();
         if !faults.is_empty() {
-            return Err(ConfigFaults(faults));
+            return Err(faults);
         }
         let model = |config: SimulatedModel| Model { gate: Gate::new(&config), config };
         let models = config.models.into_iter().map(|(name, config)| (name, model(config))).collect();

@@ -136,22 +136,6 @@ impl fmt::Display for ConfigFault {
     }
 }
 
-/// Everything that is wrong in a configuration, in its order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigFaults(pub Vec<ConfigFault>);
-
-impl fmt::Display for ConfigFaults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "; " };
-            write!(f, "{separator}{fault}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for ConfigFaults {}
-
 impl SimulatedConfig {
     /// What a model costs; `None` for a model that is not configured.
     #[must_use]
