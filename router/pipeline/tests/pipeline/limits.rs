@@ -1,0 +1,100 @@
+//! Request rates and exchanges in flight.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+use std::time::Duration;
+
+use atp_core::port::Outcome;
+use atp_core::{Caller, Error, ErrorKind, Exchange, Side};
+use atp_pipeline::{KeyLimit, RateLimit, Snapshot};
+use tokio::time::advance;
+
+use crate::kit::*;
+
+fn rate(per_second: u32, burst: u32) -> Option<RateLimit> {
+    Some(RateLimit { per_second: NonZeroU32::new(per_second).unwrap(), burst: NonZeroU32::new(burst).unwrap() })
+}
+
+fn key(name: &str, rate: Option<RateLimit>) -> KeyLimit {
+    KeyLimit { key: name.into(), rate }
+}
+
+fn from(name: &str, index: usize) -> Exchange {
+    Exchange { caller: Arc::new(Caller { key: name.into(), tenant: name.into(), index }), ..chat("m") }
+}
+
+fn house(keys: Vec<KeyLimit>) -> (House, Snapshot) {
+    let far = Scripted::new("far", vec![full("hello")]);
+    let snapshot = Snapshot { keys, ..snapshot(vec![model("m", &[&far])]) };
+    (House::new(&[&far], &snapshot), snapshot)
+}
+
+async fn ask(house: &House, exchange: Exchange) -> Result<(), Error> {
+    house.ask(exchange).await.result.map(|_| ())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_may_burst_and_then_keeps_to_its_rate() {
+    let (house, _) = house(vec![key("slow", rate(10, 3)), key("free", None)]);
+    for _ in 0..3 {
+        ask(&house, from("slow", 0)).await.unwrap();
+    }
+    let error = ask(&house, from("slow", 0)).await.unwrap_err();
+    assert_eq!((error.kind(), error.side()), (ErrorKind::RateLimited, Side::Caller));
+    assert_eq!(error.retry_after(), Some(Duration::from_millis(100)));
+    assert!(error.public().contains("`slow`") && error.public().contains("100 ms"), "{error}");
+    ask(&house, from("free", 1)).await.unwrap();
+    advance(Duration::from_millis(100)).await;
+    ask(&house, from("slow", 0)).await.unwrap();
+    ask(&house, from("slow", 0)).await.unwrap_err();
+    house.closed(7);
+    assert_eq!(house.metric("rate_limiter_dropped_total", &[]), 2.0);
+    assert_eq!(house.rows()[3].outcome, Outcome::Refused);
+    assert_eq!(&*house.rows()[3].provider, "", "no provider was asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_is_no_way_to_a_fresh_burst() {
+    let (house, mut snapshot) = house(vec![key("a", rate(1, 2)), key("b", rate(1, 2))]);
+    for _ in 0..2 {
+        ask(&house, from("a", 0)).await.unwrap();
+    }
+    // The keys have changed places, and another has come.
+    snapshot.keys = vec![key("new", None), key("b", rate(1, 2)), key("a", rate(1, 2))];
+    house.pipeline.swap(&snapshot).unwrap();
+    ask(&house, from("a", 2)).await.unwrap_err();
+    // Authenticated before the reload: the index is stale, the name is not.
+    ask(&house, from("a", 0)).await.unwrap_err();
+    ask(&house, from("b", 1)).await.unwrap();
+    // Another rate is another limit.
+    snapshot.keys[2].rate = rate(1, 3);
+    house.pipeline.swap(&snapshot).unwrap();
+    ask(&house, from("a", 2)).await.unwrap();
+    house.closed(6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_the_limit_are_in_flight_and_each_end_makes_room() {
+    let (house, mut snapshot) = house(vec![]);
+    snapshot.max_concurrent = NonZeroUsize::new(2);
+    house.pipeline.swap(&snapshot).unwrap();
+    let first = house.ask(chat("m")).await.result.unwrap();
+    let second = house.ask(chat("m")).await.result.unwrap();
+    let error = ask(&house, chat("m")).await.unwrap_err();
+    assert_eq!((error.kind(), error.side()), (ErrorKind::Backpressure, Side::Router));
+    assert!(error.retry_after().is_some());
+    drop(first);
+    ask(&house, chat("m")).await.unwrap();
+    drop(second);
+    house.closed(4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rate_is_looked_at_before_the_name() {
+    let (house, _) = house(vec![key("slow", rate(1, 1))]);
+    ask(&house, from("slow", 0)).await.unwrap();
+    let mut unknown = from("slow", 0);
+    unknown.model = "nothing-like-it".into();
+    assert_eq!(ask(&house, unknown).await.unwrap_err().kind(), ErrorKind::RateLimited);
+    house.closed(2);
+}

@@ -1,0 +1,23 @@
+//! Claims about the request path, on stopped time, with hand-played providers and seeded dice.
+//!
+//! Every claim ends by looking at what was borrowed: [`kit::House::closed`] fails where an exchange
+//! has not been settled exactly once, a permit is still out, or a provider is still at work.
+
+#[cfg(test)]
+mod exits;
+#[cfg(test)]
+mod failover;
+#[cfg(test)]
+mod held;
+#[cfg(test)]
+mod kit;
+#[cfg(test)]
+mod leaving;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod numbers;
+#[cfg(test)]
+mod routes;
+#[cfg(test)]
+mod storm;
