@@ -11,6 +11,8 @@ mod hold;
 mod plan;
 mod report;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod ticker;
 
 pub use drive::{Mark, run, run_marked};

@@ -11,6 +11,8 @@ mod reply;
 mod request;
 mod script;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::io;

@@ -57,6 +57,8 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    // Before anything is started, so that all of it inherits the precedence over other work.
+    let _ = atp_bench::pin::take_precedence();
     let options = options(&arguments)?;
     let terminal = std::io::stderr().is_terminal();
     let comparison = run(&options, &mut |what| {

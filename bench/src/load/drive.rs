@@ -65,6 +65,8 @@ struct Run {
     target: Arc<Target>,
     messages: Vec<Message>,
     timeout: Duration,
+    /// Requests that may still start, when their number is bounded.
+    left: Option<AtomicU64>,
     state: Mutex<State>,
     ending: AtomicBool,
     /// The number asked for is done.
@@ -90,9 +92,14 @@ impl Run {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether one more request may start.
-    fn may_start(&self) -> bool {
+    fn goes_on(&self) -> bool {
         !self.ending.load(Relaxed)
+    }
+
+    /// Takes one of the requests that may still start; there are any number when none was given.
+    fn take_turn(&self) -> bool {
+        let Some(left) = &self.left else { return true };
+        left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
     }
 
     fn note(&self, moments: Moments, message: &Message, result: &Result<(), Failure>, sample: &Sample) {
@@ -118,6 +125,7 @@ async fn drive(plan: &Plan, target: Target, mut mark: impl FnMut(Mark)) -> anyho
         messages: plan.messages(&target),
         target,
         timeout: plan.timeout,
+        left: plan.requests.map(AtomicU64::new),
         state: Mutex::new(State {
             tally: Tally::new()?,
             window: Window { begin: far, end: far + NOT_YET },
@@ -130,23 +138,35 @@ async fn drive(plan: &Plan, target: Target, mut mark: impl FnMut(Mark)) -> anyho
         work: Notify::new(),
     });
     let mut callers = JoinSet::new();
-    match plan.rate {
-        None => start_closed(plan, &run, &mut callers),
-        Some(rate) => start_open(plan, &run, rate, &mut callers)?,
+    let warmup = if plan.requests.is_some() { Duration::ZERO } else { plan.warmup };
+    if !warmup.is_zero() {
+        start(plan, &run, &mut callers)?;
+        tokio::time::sleep(warmup).await;
     }
-    tokio::time::sleep(plan.warmup).await;
-    let seconds = measure(plan, &run, &mut mark).await;
+    mark(Mark::Begin);
+    let begin = Instant::now();
+    let window = Window { begin, end: begin + plan.duration };
+    run.state().window = window;
+    if warmup.is_zero() {
+        start(plan, &run, &mut callers)?;
+    }
+    let seconds = measure(plan, &run, window, &mut mark).await;
     let unsent = finish(plan, &run, callers).await;
     let state = run.state();
     Ok(Report::of(plan, &state.tally, Ends { seconds, connects: run.connects.load(Relaxed), unsent }))
 }
 
-/// Opens the window, waits for its end and closes it; returns its length in seconds.
-async fn measure(plan: &Plan, run: &Arc<Run>, mark: &mut impl FnMut(Mark)) -> f64 {
-    mark(Mark::Begin);
-    let begin = Instant::now();
-    let end = begin + plan.duration;
-    run.state().window = Window { begin, end };
+fn start(plan: &Plan, run: &Arc<Run>, callers: &mut JoinSet<()>) -> anyhow::Result<()> {
+    match plan.rate {
+        None => start_closed(plan, run, callers),
+        Some(rate) => start_open(plan, run, rate, callers)?,
+    }
+    Ok(())
+}
+
+/// Waits for the window's end and closes it; returns its length in seconds.
+async fn measure(plan: &Plan, run: &Arc<Run>, window: Window, mark: &mut impl FnMut(Mark)) -> f64 {
+    let Window { begin, end } = window;
     let mut next = begin + PROGRESS;
     loop {
         tokio::select! {
@@ -201,10 +221,7 @@ fn start_closed(plan: &Plan, run: &Arc<Run>, callers: &mut JoinSet<()>) {
                 tokio::time::sleep(delay).await;
             }
             let mut caller = Caller::new(run, index);
-            while caller.run.may_start() {
-                let intended = Instant::now();
-                caller.ask(intended).await;
-            }
+            while caller.run.goes_on() && caller.ask(Instant::now()).await {}
         });
     }
 }
@@ -214,15 +231,19 @@ fn start_open(plan: &Plan, run: &Arc<Run>, rate: f64, callers: &mut JoinSet<()>)
         let run = Arc::clone(run);
         callers.spawn(async move {
             let mut caller = Caller::new(run, index);
-            while caller.run.may_start() {
+            while caller.run.goes_on() {
                 let next = caller.run.due().pop_front();
                 match next {
-                    Some(intended) => caller.ask(intended).await,
+                    Some(intended) => {
+                        if !caller.ask(intended).await {
+                            return;
+                        }
+                    }
                     None => {
                         let run = Arc::clone(&caller.run);
                         let waiting = run.work.notified();
                         // Ending is told once; registering first keeps it from being missed.
-                        if run.may_start() {
+                        if run.goes_on() {
                             waiting.await;
                         }
                     }
@@ -236,7 +257,7 @@ fn start_open(plan: &Plan, run: &Arc<Run>, rate: f64, callers: &mut JoinSet<()>)
     callers.spawn(async move {
         let start = Instant::now();
         let mut sent = 0_u64;
-        while run.may_start() && ticker.tick().await.is_ok() {
+        while run.goes_on() && ticker.tick().await.is_ok() {
             let now = Instant::now();
             // The clock says what is due; the tick only wakes us.
             let due = (now.duration_since(start).as_secs_f64() * rate) as u64;
@@ -269,9 +290,12 @@ impl Caller {
         Self { run, client, sample: Sample::default(), turn: index, watch }
     }
 
-    async fn ask(&mut self, intended: Instant) {
+    /// Sends one request and notes how it went; says no when no more may start.
+    async fn ask(&mut self, intended: Instant) -> bool {
         let run = Arc::clone(&self.run);
-        let Some(message) = run.messages.get(self.turn % run.messages.len()) else { return };
+        let Some(message) = run.messages.get(self.turn % run.messages.len()).filter(|_| run.take_turn()) else {
+            return false;
+        };
         self.turn += 1;
         let started = Instant::now();
         let connects = self.client.connects;
@@ -298,5 +322,6 @@ impl Caller {
             // A gateway that is away must not be asked a million times a second.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        true
     }
 }

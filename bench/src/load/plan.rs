@@ -49,7 +49,7 @@ pub struct Plan {
     pub warmup: Duration,
     /// Length of the measurement.
     pub duration: Duration,
-    /// The measurement ends earlier when so many requests are done.
+    /// Exactly so many requests are sent, without a warm-up, unless the duration ends first.
     pub requests: Option<u64>,
     /// Over how long the first requests of a closed loop are spread, so that long streams do not
     /// begin and end in waves.
