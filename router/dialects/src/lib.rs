@@ -5,8 +5,14 @@
 //! provider says is told through the words of [`atp_core`]; what a caller sends is passed on as it
 //! is, but for the spans that policy changes.
 
+#[cfg(test)]
+extern crate self as atp_dialects;
+
 mod json;
 pub mod openai;
 pub mod scan;
 pub mod splice;
 pub mod sse;
+
+#[cfg(test)]
+mod tests;

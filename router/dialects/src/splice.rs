@@ -112,6 +112,7 @@ fn follows(rope: &Rope, fields: &Fields, changes: &Changes<'_>) -> bool {
                 return true;
             }
             at = range.end;
+            continue;
         }
         match byte_at(rope, at) {
             Some(byte) if is_space(byte) => at += 1,

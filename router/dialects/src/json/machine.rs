@@ -53,6 +53,12 @@ enum State {
     End,
 }
 
+impl State {
+    const fn is_token(self) -> bool {
+        matches!(self, Self::Key(_) | Self::Text(_) | Self::Nest(_) | Self::Scalar)
+    }
+}
+
 /// The reader. Push the pieces in order, then finish.
 pub(crate) struct Machine<S: Sink> {
     sink: S,
@@ -87,6 +93,15 @@ impl<S: Sink> Machine<S> {
                 }
             }
         }
+        let is_kept = match self.state {
+            State::Key(_) | State::Scalar => true,
+            State::Text(_) | State::Nest(_) => self.wanted.is_some(),
+            _ => false,
+        };
+        if is_kept && self.token + 1 == self.base + piece.len() {
+            // The token's first byte is the piece's last: nothing has looked at the token yet.
+            self.gather(piece);
+        }
         self.base += piece.len();
     }
 
@@ -107,6 +122,11 @@ impl<S: Sink> Machine<S> {
             State::Scalar | State::Behind => "`,` or `}`",
         };
         Err(ScanError { kind: ScanErrorKind::Unexpected { found: None, expected }, at: self.base })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn gathered_capacity(&self) -> usize {
+        self.gathered.capacity()
     }
 
     fn step(&mut self, piece: &[u8], at: usize) -> Result<usize, ScanError> {
@@ -151,7 +171,7 @@ impl<S: Sink> Machine<S> {
             (State::Behind, b'}') => State::End,
             (state, _) => return Err(self.unexpected(byte, at, expected(state))),
         };
-        if matches!(next, State::Key(_) | State::Text(_) | State::Nest(_) | State::Scalar) {
+        if next.is_token() {
             self.token = self.base + at;
         }
         self.state = next;
@@ -189,8 +209,8 @@ impl<S: Sink> Machine<S> {
         if let Some(name) = self.wanted.take() {
             let raw = whole(&mut self.gathered, self.base, self.token, piece, end);
             self.sink.member(name, self.token..self.base + end, raw)?;
-            self.gathered.clear();
         }
+        self.gathered.clear();
         self.state = State::Behind;
         Ok(end)
     }

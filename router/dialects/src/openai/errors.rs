@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 pub use classify::classify;
 pub(crate) use classify::classify_words;
 pub use headers::{headers, passthrough_headers};
+use words::Words;
 
 /// Client closed the request: nginx's number for it, which nobody receives but logs and books.
 const CLIENT_CLOSED: u16 = 499;
@@ -107,13 +108,15 @@ fn hides_words(error: &Error) -> bool {
 }
 
 fn object(error: &Error) -> Value {
-    let words = error.provider_reply().and_then(|reply| words::read(&reply.body)).unwrap_or_default();
-    let mut members = if hides_words(error) { Map::new() } else { words.members };
-    let message = words.message.filter(|_| !hides_words(error));
+    let mut words = error.provider_reply().and_then(|reply| words::read(&reply.body)).unwrap_or_default();
+    if hides_words(error) {
+        words = Words { kind: words.kind, code: words.code, ..Words::default() };
+    }
+    let mut members = words.members;
     let param = words.param.or_else(|| error.param().map(str::to_owned));
-    members.insert("message".to_owned(), message.unwrap_or_else(|| error.public().to_owned()).into());
-    members
-        .insert("type".to_owned(), words.kind.unwrap_or_else(|| type_of(error.kind(), error.side()).to_owned()).into());
+    let kind = words.kind.unwrap_or_else(|| type_of(error.kind(), error.side()).to_owned());
+    members.insert("message".to_owned(), words.message.unwrap_or_else(|| error.public().to_owned()).into());
+    members.insert("type".to_owned(), kind.into());
     members.insert("param".to_owned(), param.into());
     members.insert("code".to_owned(), words.code.unwrap_or_else(|| code_of(error.kind()).to_owned()).into());
     Value::Object(Map::from_iter([("error".to_owned(), Value::Object(members))]))

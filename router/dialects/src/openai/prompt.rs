@@ -129,3 +129,51 @@ fn escape(text: &[u8]) -> Option<(usize, usize)> {
     };
     Some((at, len.min(text.len() - at)))
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn count(operation: Operation, body: &serde_json::Value) -> u64 {
+        chars(operation, &Rope::from(Bytes::from(body.to_string()))).unwrap()
+    }
+
+    #[test]
+    fn text_counts_and_the_rest_does_not() {
+        let chat = json!({"model": "mmm", "tools": [{"text": "no"}], "messages": [
+            {"role": "system", "content": "grüß"},
+            {"role": "user", "content": [{"type": "text", "text": "ab"}, {"type": "image_url", "image_url": {"url": "data:xx"}}]},
+            {"role": "assistant", "content": null, "refusal": "no", "tool_calls": [{"function": {"arguments": "{}"}}]},
+        ]});
+        assert_eq!(count(Operation::Chat, &chat), 8);
+        assert_eq!(count(Operation::Completions, &json!({"prompt": ["ab", "c"], "messages": [{"content": "x"}]})), 3);
+        assert_eq!(count(Operation::Embeddings, &json!({"input": [[1, 2, 3]]})), 0);
+        assert_eq!(count(Operation::Moderations, &json!({"input": [{"type": "text", "text": "abc"}]})), 3);
+        assert_eq!(count(Operation::Raw, &json!({"prompt": "ab", "input": "c"})), 3);
+    }
+
+    #[test]
+    fn escaped_names_and_characters_count_too() {
+        let body = br#"{"m\u0065ssages":[{"c\u006fntent":"a\n\u00e9\ud83d\ude00"}]}"#;
+        assert_eq!(chars(Operation::Chat, &Rope::from(Bytes::from_static(body))).unwrap(), 4);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_by_name() {
+        let error =
+            chars(Operation::Chat, &Rope::from(Bytes::from_static(b"{\"messages\":[{\"content\" 1}]}"))).unwrap_err();
+        assert_eq!((error.kind(), error.param()), (ErrorKind::InvalidRequest, Some("messages")));
+        assert!(chars(Operation::Chat, &Rope::from(Bytes::from_static(b"{"))).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_counts_its_characters(text: String) {
+            prop_assert_eq!(count(Operation::Embeddings, &json!({"input": text})), text.chars().count() as u64);
+        }
+    }
+}

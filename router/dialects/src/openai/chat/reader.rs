@@ -127,7 +127,7 @@ impl Reader {
         let finish = keys.finish.find(data).value;
         let content = !self.report.content && !self.foreign;
         if !(usage.value || error || finish || content) {
-            return Ok(if usage.null { strip_null(event, data) } else { Verdict::Keep });
+            return Ok(if usage.nulls > 0 { strip_nulls(event, data, usage.nulls) } else { Verdict::Keep });
         }
         let told = self.look(data)?;
         Ok(verdict(event, data, &told))
@@ -201,33 +201,38 @@ impl Reader {
 /// Reads the top level of an event, and what some providers put one level below it.
 fn top(data: &[u8]) -> Result<Told<'_>, Malformed> {
     let mut told = Told::default();
-    let mut below = None;
     for member in members(data) {
         let member = member?;
         match member.key {
             b"\"usage\"" => {
                 told.spans.push(member.value);
-                told.usage = member.raw.starts_with(b"{").then_some(member.raw);
+                told.usage = member.raw.starts_with(b"{").then_some(member.raw).or(told.usage);
             }
             b"\"choices\"" => told.choices = Some(member.raw),
             b"\"error\"" if is_filled(member.raw) => told.error = Some(member.raw),
+            b"\"object\"" | b"\"type\"" if is_text(member.raw, "error") => told.error = told.error.or(Some(data)),
             // Groq's place for usage and errors; the Responses API's and Anthropic's for usage.
             b"\"x_groq\"" | b"\"response\"" | b"\"message\"" if member.raw.starts_with(b"{") => {
-                below = Some(member.raw)
+                told.below(member.raw)?;
             }
-            b"\"object\"" | b"\"type\"" if is_text(member.raw, "error") => told.error = told.error.or(Some(data)),
-            _ => {}
-        }
-    }
-    for member in members(below.unwrap_or(b"{}")) {
-        let member = member?;
-        match member.key {
-            b"\"usage\"" if member.raw.starts_with(b"{") => told.usage = told.usage.or(Some(member.raw)),
-            b"\"error\"" if is_filled(member.raw) => told.error = told.error.or(Some(member.raw)),
             _ => {}
         }
     }
     Ok(told)
+}
+
+impl<'a> Told<'a> {
+    fn below(&mut self, object: &'a [u8]) -> Result<(), Malformed> {
+        for member in members(object) {
+            let member = member?;
+            match member.key {
+                b"\"usage\"" if member.raw.starts_with(b"{") => self.usage = self.usage.or(Some(member.raw)),
+                b"\"error\"" if is_filled(member.raw) => self.error = self.error.or(Some(member.raw)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 fn verdict(event: &Event<'_>, data: &[u8], told: &Told<'_>) -> Verdict {
@@ -245,9 +250,9 @@ fn verdict(event: &Event<'_>, data: &[u8], told: &Told<'_>) -> Verdict {
 }
 
 /// Takes `"usage":null` out of an event that says nothing else of interest.
-fn strip_null(event: &Event<'_>, data: &[u8]) -> Verdict {
+fn strip_nulls(event: &Event<'_>, data: &[u8], nulls: usize) -> Verdict {
     const LAST: &[u8] = b",\"usage\":null}";
-    if data.ends_with(LAST) {
+    if nulls == 1 && data.ends_with(LAST) {
         let range = data.len() - LAST.len()..data.len() - 1;
         return Verdict::Cut(event.locate(range));
     }
@@ -311,7 +316,9 @@ struct Key {
 /// With which values a key stands in an event, at any depth.
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
-    null: bool,
+    /// How often with null.
+    nulls: usize,
+    /// Whether with anything else.
     value: bool,
 }
 
@@ -324,7 +331,7 @@ impl Key {
         let mut seen = Seen::default();
         for at in self.places(data) {
             match value_behind(data, at + self.len) {
-                Some(b'n') => seen.null = true,
+                Some(b'n') => seen.nulls += 1,
                 Some(_) => seen.value = true,
                 None => {}
             }

@@ -104,8 +104,8 @@ fn judged(status: StatusCode, words: Option<&Words>) -> Error {
     };
     let error = Error::new(kind, side, text).with_retry(retry);
     match words.and_then(|words| words.param.clone()) {
-        Some(param) => error.with_param(param),
-        None => error,
+        Some(param) if side == Side::Caller => error.with_param(param),
+        _ => error,
     }
 }
 

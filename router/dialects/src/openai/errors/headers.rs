@@ -43,7 +43,7 @@ fn millis(pause: Duration) -> u64 {
 }
 
 /// Adds those headers of a provider's answer that are fit for the caller: what describes the body,
-/// rate-limit and retry facts, and OpenAI's own. The provider's request id goes on under
+/// rate-limit and retry facts, and OpenAI's own but for whose account it was. The provider's request id goes on under
 /// `x-atp-provider-request-id`, because `x-request-id` is the router's. Hop-by-hop fields, lengths,
 /// cookies and server names stay behind, as does everything unknown.
 pub fn passthrough_headers(from: &HeaderMap, to: &mut HeaderMap) {
@@ -64,5 +64,7 @@ fn is_fit(name: &str) -> bool {
     const EXACT: [&str; 5] =
         ["content-encoding", "content-disposition", "content-language", "cache-control", "retry-after"];
     const START: [&str; 5] = ["x-ratelimit-", "openai-", "anthropic-ratelimit-", "retry-after-", "ratelimit-"];
-    EXACT.contains(&name) || START.iter().any(|start| name.starts_with(start))
+    // Whose account the router uses is nobody's business.
+    let is_account = matches!(name, "openai-organization" | "openai-project");
+    !is_account && (EXACT.contains(&name) || START.iter().any(|start| name.starts_with(start)))
 }
