@@ -3,6 +3,7 @@
 //! Vendors that speak OpenAI's dialect are rows of `vendors.toml`, not modules.
 
 pub mod http_client;
+pub mod ollama;
 pub mod openai_compatible;
 pub mod simulated;
 pub mod vendors;
