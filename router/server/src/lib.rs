@@ -15,5 +15,6 @@ mod tasks;
 mod tls;
 mod workers;
 
+pub use reload::load;
 pub use run::run;
 pub use start::{Start, StartError, Started, StartedModel};

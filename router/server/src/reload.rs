@@ -68,7 +68,7 @@ impl Reload {
 ///
 /// # Errors
 /// Every problem, each with its place.
-pub(crate) fn load(file: Option<&std::path::Path>) -> Result<Resolved, crate::config::ConfigErrors> {
+pub fn load(file: Option<&std::path::Path>) -> Result<Resolved, crate::config::ConfigErrors> {
     let vendors = providers::vendor_rows();
     match file {
         Some(path) => crate::config::load_file(path, &ProcessEnv, &vendors),
