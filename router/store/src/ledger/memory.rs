@@ -94,3 +94,18 @@ impl LedgerStore for MemoryLedger {
         0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::conformance::row;
+
+    #[test]
+    fn only_the_newest_rows_stay() {
+        let ledger = MemoryLedger::new(1, 3);
+        (0..10).for_each(|at| ledger.record(row(at)));
+        let ids: Vec<String> = ledger.recent(100).unwrap().into_iter().map(|row| row.id).collect();
+        assert_eq!(ids, [9, 8, 7].map(|at| row(at).id.to_string()));
+        assert_eq!((ledger.stats().written, ledger.stats().lost), (10, 0));
+    }
+}

@@ -95,8 +95,9 @@ impl Ledger for SqliteLedger {
         }
         mine.push(row);
         drop(mine);
-        // A burst that would fill the queue before the next flush wakes the writer, once.
-        if waiting == self.shared.hurry_at {
+        // A burst that would fill the queue before the next flush wakes the writer, and again while it
+        // goes on: a wake-up that meets a writer at work is lost.
+        if waiting >= self.shared.hurry_at && waiting.is_multiple_of(self.shared.hurry_step) {
             self.shared.wake();
         }
     }

@@ -16,6 +16,8 @@ pub(super) struct Shared {
     pub(super) config: LedgerConfig,
     /// The fill of a core's queue at which the writer is woken before its time.
     pub(super) hurry_at: usize,
+    /// How many more rows later it is woken again.
+    pub(super) hurry_step: usize,
     pub(super) queues: PerCore<Vec<UsageRow>>,
     pub(super) written: AtomicU64,
     pub(super) lost: AtomicU64,
@@ -36,6 +38,7 @@ struct Signals {
     stop: bool,
     ended: bool,
     flush_asked: u64,
+    flush_seen: u64,
     flush_done: u64,
 }
 
@@ -57,6 +60,7 @@ impl Shared {
         config.queue_rows = config.queue_rows.max(1);
         Self {
             hurry_at: config.queue_rows / 2,
+            hurry_step: (config.queue_rows / 8).max(1),
             queues: PerCore::new(config.workers, Vec::new),
             written: AtomicU64::new(0),
             lost: AtomicU64::new(0),
@@ -71,7 +75,7 @@ impl Shared {
     }
 
     /// Wakes the writer before its time. Takes no lock: a wake-up that meets a writer at work is
-    /// lost, and the next one comes by the clock.
+    /// lost, and the next one comes with more rows or by the clock.
     pub(super) fn wake(&self) {
         self.work.notify_one();
     }
@@ -79,10 +83,13 @@ impl Shared {
     /// The writer's pause: until the next flush is due or something is asked of it.
     pub(super) fn next_orders(&self) -> Orders {
         let mut signals = lock(&self.signals);
-        if !signals.stop {
+        // A flush that was asked while the writer was at work begins at once; one that has failed is
+        // tried again after a pause.
+        if !signals.stop && signals.flush_seen == signals.flush_asked {
             let pause = self.config.flush_interval;
             signals = self.work.wait_timeout(signals, pause).unwrap_or_else(PoisonError::into_inner).0;
         }
+        signals.flush_seen = signals.flush_asked;
         Orders { stop: signals.stop, flush: signals.flush_asked }
     }
 
