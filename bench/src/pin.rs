@@ -50,10 +50,38 @@ pub fn raise_open_files() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// Asks for precedence over ordinary work, which only a privileged user gets, and returns the
-/// niceness that this process and those that it starts have now.
-#[must_use]
-pub fn take_precedence() -> i32 {
-    // Without the privilege everything goes on as before, only more disturbed.
-    rustix::process::nice(-15).or_else(|_| rustix::process::nice(0)).unwrap_or_default()
+/// Precedence over ordinary work, which only a privileged user gets; without the privilege
+/// everything goes on as before, only more disturbed.
+#[derive(Debug)]
+pub struct Precedence {
+    /// What the session's group had before, when the kernel groups work by session.
+    group: Option<String>,
+}
+
+/// The kernel schedules sessions against each other before it looks at niceness within one.
+const GROUP: &str = "/proc/self/autogroup";
+
+impl Precedence {
+    /// Takes it for this process, for what it starts from now on, and for its session until the value
+    /// is dropped.
+    #[must_use]
+    pub fn take() -> Self {
+        // A refusal leaves us where we are.
+        let _ = rustix::process::nice(-15);
+        let before = std::fs::read_to_string(GROUP).ok();
+        // Written as `/autogroup-13 nice 0`.
+        let group = before.and_then(|text| text.rsplit(' ').next().map(|nice| nice.trim().to_owned()));
+        if group.is_some() {
+            let _ = std::fs::write(GROUP, "-15");
+        }
+        Self { group }
+    }
+}
+
+impl Drop for Precedence {
+    fn drop(&mut self) {
+        if let Some(group) = &self.group {
+            let _ = std::fs::write(GROUP, group);
+        }
+    }
 }

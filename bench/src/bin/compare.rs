@@ -58,7 +58,7 @@ struct Arguments {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     // Before anything is started, so that all of it inherits the precedence over other work.
-    let _ = atp_bench::pin::take_precedence();
+    let _precedence = atp_bench::pin::Precedence::take();
     let options = options(&arguments)?;
     let terminal = std::io::stderr().is_terminal();
     let comparison = run(&options, &mut |what| {
