@@ -16,12 +16,12 @@ pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:7443";
 
 const AFTER_HELP: &str = "\
 Begin with:
-  atp up                      start the router with simulated models
-  atp ask \"why is the sky blue\"  ask it from another terminal";
+  atp up                           start the router with simulated models
+  atp ask \"why is the sky blue\"    ask it from another terminal";
 
 /// ATP Router: an LLM gateway in which tokens and dollars are bandwidth.
 #[derive(Parser)]
-#[command(name = "atp", version, about, arg_required_else_help = true, after_help = AFTER_HELP)]
+#[command(name = "atp", version, arg_required_else_help = true, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     /// Never use colours. NO_COLOR does the same when it is set to anything.
     #[arg(long, global = true, env = "NO_COLOR", hide_env = true, value_parser = not_empty, num_args = 0, default_missing_value = "1", action = clap::ArgAction::Set, default_value = "")]

@@ -1,6 +1,6 @@
 //! `atp check`: is this configuration right? Nothing is started and nobody is asked.
 
-use atp_server::config::{Colour, ConfigErrors, Resolved};
+use atp_server::config::{Colour, Resolved};
 use serde_json::json;
 
 use crate::args::CheckArgs;
@@ -35,7 +35,6 @@ pub(crate) fn run(args: &CheckArgs, term: &Terminal) -> Result<(), Failure> {
         }
         (Err(errors), false) => {
             term.note(errors.pretty(colour(term.err)).trim_end());
-            term.note(&format!("\n{file}: {}", counted(&errors)));
             Err(Failure::silent(EXIT_WRONG))
         }
     }
@@ -57,10 +56,6 @@ fn summary(config: &Resolved) -> String {
         count(config.warnings.len(), "warning"),
     ];
     format!("valid: {}", counts.join(", "))
-}
-
-fn counted(errors: &ConfigErrors) -> String {
-    count(errors.errors().len(), "error")
 }
 
 fn count(number: usize, what: &str) -> String {

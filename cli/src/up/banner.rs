@@ -96,8 +96,10 @@ fn curl(started: &Started, model: Option<&StartedModel>) -> String {
         line.push_str(" -H \"authorization: Bearer $ATP_API_KEY\"");
     }
     if let Some(model) = model {
-        let body = json!({"model": model.name, "messages": [{"role": "user", "content": QUESTION}], "stream": true});
-        line.push_str(&format!(" -d {}", quoted(&body.to_string())));
+        // By hand, in the order in which people write it.
+        let (name, question) = (json!(model.name), json!(QUESTION));
+        let body = format!(r#"{{"model":{name},"stream":true,"messages":[{{"role":"user","content":{question}}}]}}"#);
+        line.push_str(&format!(" -d {}", quoted(&body)));
     }
     line
 }

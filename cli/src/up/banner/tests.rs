@@ -39,7 +39,7 @@ fn the_banner_tells_what_a_stranger_needs() {
     sim-fast  simulated/sim-fast, simulated/sim-high
 
   try it
-    curl -N http://127.0.0.1:7443/v1/chat/completions -H 'content-type: application/json' -d '{"messages":[{"content":"Why are tokens and dollars bandwidth?","role":"user"}],"model":"sim-fast","stream":true}'
+    curl -N http://127.0.0.1:7443/v1/chat/completions -H 'content-type: application/json' -d '{"model":"sim-fast","stream":true,"messages":[{"role":"user","content":"Why are tokens and dollars bandwidth?"}]}'
     atp ask "Why are tokens and dollars bandwidth?"
 
 "#;
@@ -101,5 +101,9 @@ fn a_long_list_is_counted_and_warnings_are_shown() {
 
 #[test]
 fn a_quote_in_a_name_does_not_end_the_shells_text() {
+    let mut started = started();
+    started.models[1].name = "it's \"m\"".to_owned();
+    let text = text(&started, Brush::Plain);
+    assert!(text.contains(r#"-d '{"model":"it'\''s \"m\"","stream":true,"#), "{text}");
     assert_eq!(quoted("a'b"), r"'a'\''b'");
 }
