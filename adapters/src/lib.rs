@@ -2,6 +2,8 @@
 //!
 //! Vendors that speak OpenAI's dialect are rows of `vendors.toml`, not modules.
 
+#[cfg(test)]
+mod conformance;
 pub mod http_client;
 pub mod ollama;
 pub mod openai_compatible;

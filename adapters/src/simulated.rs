@@ -120,6 +120,12 @@ impl Simulated {
         Ok(Self { name, seed: config.seed, models, count: AtomicU64::new(0) })
     }
 
+    /// How many requests a model with a capacity is serving now.
+    #[cfg(test)]
+    pub(crate) fn serving(&self, model: &str) -> usize {
+        self.models.get(model).map_or(0, |model| model.gate.load().0 as usize)
+    }
+
     /// Everything that needs no waiting: reading, counting, and deciding what to say and when.
     fn decide(&self, attempt: &Try<'_>) -> Result<Decided<'_>, Error> {
         let start = Instant::now();
