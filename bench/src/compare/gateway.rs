@@ -191,56 +191,13 @@ fn bare_hyper(binary: &Path, listen: SocketAddr, upstream: SocketAddr) -> Comman
 }
 
 fn nginx(binary: &Path, directory: &Path, listen: SocketAddr, upstream: SocketAddr) -> io::Result<Command> {
-    let temporary = |name: &str| directory.join(name).display().to_string();
+    // Workers of root would become another user, who may not write into our directory.
     let user = if rustix::process::getuid().is_root() { "user root;" } else { "" };
-    let config = format!(
-        "{user}
-daemon off;
-worker_processes 1;
-worker_rlimit_nofile 20000;
-pid {pid};
-error_log {error} warn;
-events {{ worker_connections 16384; }}
-http {{
-    access_log off;
-    tcp_nodelay on;
-    keepalive_timeout 600s;
-    keepalive_requests 100000000;
-    client_max_body_size 64m;
-    client_body_temp_path {body};
-    proxy_temp_path {proxy};
-    fastcgi_temp_path {fastcgi};
-    uwsgi_temp_path {uwsgi};
-    scgi_temp_path {scgi};
-    upstream up {{
-        server {upstream};
-        keepalive 512;
-        keepalive_requests 100000000;
-        keepalive_timeout 600s;
-    }}
-    server {{
-        listen {listen} backlog=4096;
-        location / {{
-            proxy_pass http://up;
-            proxy_http_version 1.1;
-            proxy_set_header Connection \"\";
-            proxy_set_header Host $http_host;
-            proxy_buffering off;
-            proxy_request_buffering off;
-            proxy_read_timeout 600s;
-            proxy_send_timeout 600s;
-        }}
-    }}
-}}
-",
-        pid = temporary("nginx.pid"),
-        error = temporary("error.log"),
-        body = temporary("body"),
-        proxy = temporary("proxy"),
-        fastcgi = temporary("fastcgi"),
-        uwsgi = temporary("uwsgi"),
-        scgi = temporary("scgi"),
-    );
+    let config = include_str!("nginx.conf")
+        .replace("@user@", user)
+        .replace("@directory@", &directory.display().to_string())
+        .replace("@upstream@", &upstream.to_string())
+        .replace("@listen@", &listen.to_string());
     let path = directory.join("nginx.conf");
     fs::write(&path, config)?;
     let mut command = Command::new(binary);

@@ -29,10 +29,7 @@ const FOR_EVER: Duration = Duration::from_secs(600);
 /// Answers one request of the model surface.
 pub(super) async fn play(wire: &mut Wire<'_>, request: &Request, shared: &Shared) -> io::Result<Next> {
     if let Some(name) = &request.unknown_script {
-        let message = format!("header `x-script`: no script `{name}`; known: {NAMES}");
-        let body =
-            json!({"error": {"message": message, "type": "invalid_request_error", "param": "x-script", "code": null}});
-        wire.write(&reply::sized(400, "application/json", "", body.to_string().as_bytes())).await?;
+        wire.write(&unknown(name)).await?;
         return Ok(Next::Keep);
     }
     let kept = if request.close { Next::Close } else { Next::Keep };
@@ -42,19 +39,7 @@ pub(super) async fn play(wire: &mut Wire<'_>, request: &Request, shared: &Shared
         Script::Stream(chunks, pace) => play_stream(wire, request, shared, chunks, pace).await?,
         Script::Idle(length) => idle(wire, request, shared, length).await?,
         Script::Embed(inputs) => embeddings(wire, request, shared, inputs).await?,
-        Script::Tools(calls) => {
-            let shape = if request.stream {
-                Shape::ToolsStream { calls, usage: usage(request) }
-            } else {
-                Shape::Tools { calls }
-            };
-            wire.write(&shared.replies.get(shape).whole).await?;
-        }
-        Script::Choices(choices) => {
-            let streamed = Shape::ChatStream { chunks: 8, choices, usage: usage(request) };
-            let shape = if request.stream { streamed } else { Shape::Chat { choices } };
-            wire.write(&shared.replies.get(shape).whole).await?;
-        }
+        Script::Tools(_) | Script::Choices(_) => several(wire, request, shared).await?,
         Script::Echo => wire.write(&reply::echo(&json!(request.describe()))).await?,
         Script::SlowHead(length) => {
             wire.wait(length).await?;
@@ -63,10 +48,7 @@ pub(super) async fn play(wire: &mut Wire<'_>, request: &Request, shared: &Shared
         Script::SlowRead(_) => good(wire, request, shared).await?,
         Script::SlowBody(apart) => slow_body(wire, request, shared, apart).await?,
         Script::Status(code, retry_after) => status(wire, code, retry_after).await?,
-        Script::Html(code) => {
-            let page = format!("<html><head><title>{code}</title></head><body><h1>{code}</h1><hr>proxy</body></html>");
-            wire.write(&reply::sized(code, "text/html", "", page.as_bytes())).await?;
-        }
+        Script::Html(code) => wire.write(&reply::page(code)).await?,
         Script::Flaky(every) => {
             let number = shared.counters.flaky.fetch_add(1, Relaxed) + 1;
             if number.is_multiple_of(every) {
@@ -80,8 +62,7 @@ pub(super) async fn play(wire: &mut Wire<'_>, request: &Request, shared: &Shared
             return Ok(Next::Close);
         }
         Script::Close => {
-            let text = r#"{"id":"chatcmpl-scripted","object":"chat.completion","created":1700000000,"model":"scripted","choices":[{"index":0,"message":{"role":"assistant","content":"bye"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
-            wire.write(&reply::sized(200, "application/json", "connection: close\r\n", text.as_bytes())).await?;
+            wire.write(&reply::farewell()).await?;
             return Ok(Next::Close);
         }
         Script::NoAnswer => return Ok(Next::Close),
@@ -89,6 +70,25 @@ pub(super) async fn play(wire: &mut Wire<'_>, request: &Request, shared: &Shared
         script => return broken(wire, request, shared, script).await,
     }
     Ok(kept)
+}
+
+/// Replies that hold more than one text: tool calls or choices.
+async fn several(wire: &mut Wire<'_>, request: &Request, shared: &Shared) -> io::Result<()> {
+    let usage = usage(request);
+    let shape = match (request.script, request.stream) {
+        (Script::Tools(calls), true) => Shape::ToolsStream { calls, usage },
+        (Script::Tools(calls), false) => Shape::Tools { calls },
+        (Script::Choices(choices), true) => Shape::ChatStream { chunks: 8, choices, usage },
+        (Script::Choices(choices), false) => Shape::Chat { choices },
+        _ => Shape::Chat { choices: 1 },
+    };
+    wire.write(&shared.replies.get(shape).whole).await
+}
+
+fn unknown(script: &str) -> Vec<u8> {
+    let message = format!("header `x-script`: no script `{script}`; known: {NAMES}");
+    let error = json!({"message": message, "type": "invalid_request_error", "param": "x-script", "code": null});
+    reply::sized(400, "application/json", "", json!({ "error": error }).to_string().as_bytes())
 }
 
 /// Scripts whose connection cannot be used again.
@@ -126,18 +126,7 @@ async fn broken(wire: &mut Wire<'_>, request: &Request, shared: &Shared, script:
             return Ok(Next::Keep);
         }
         Script::GarbageSse => {
-            let mut bytes = reply::STREAM_HEAD.to_vec();
-            for line in [
-                &b"data: {not json at all\n\n"[..],
-                b"\xff\xfe\x00\x01\n",
-                b"event\n:::\n\n",
-                b"data:\ndata\n\n\r\r\n",
-                b"retry: soon\n\n",
-            ] {
-                bytes.extend(reply::chunk(line));
-            }
-            bytes.extend_from_slice(reply::LAST_CHUNK);
-            wire.write(&bytes).await?;
+            wire.write(&reply::garbage()).await?;
             return Ok(Next::Keep);
         }
         Script::LongLine(bytes) => {

@@ -110,6 +110,35 @@ pub(super) fn event(data: &Value) -> Vec<u8> {
     chunk(format!("data: {data}\n\n").as_bytes())
 }
 
+/// A short reply after which the connection closes, as its head says.
+pub(super) fn farewell() -> Vec<u8> {
+    let body = json!({"id": ID, "object": "chat.completion", "created": CREATED, "model": "scripted",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "bye"}, "finish_reason": "stop"}],
+        "usage": usage(1)});
+    sized(200, "application/json", "connection: close\r\n", body.to_string().as_bytes())
+}
+
+/// An error as proxies in between send it: a web page.
+pub(super) fn page(status: u16) -> Vec<u8> {
+    let page = format!("<html><head><title>{status}</title></head><body><h1>{status}</h1><hr>proxy</body></html>");
+    sized(status, "text/html", "", page.as_bytes())
+}
+
+/// A stream of bytes that are no events, no JSON and partly no text, with a proper end.
+pub(super) fn garbage() -> Vec<u8> {
+    let mut bytes = STREAM_HEAD.to_vec();
+    let lines = [
+        &b"data: {not json at all\n\n"[..],
+        b"\xff\xfe\x00\x01\n",
+        b"event\n:::\n\n",
+        b"data:\ndata\n\n\r\r\n",
+        b"retry: soon\n\n",
+    ];
+    bytes.extend(lines.into_iter().flat_map(chunk));
+    bytes.extend_from_slice(LAST_CHUNK);
+    bytes
+}
+
 /// An error body in OpenAI's shape.
 pub(super) fn error_body(status: u16) -> Value {
     let (kind, code) = match status {
