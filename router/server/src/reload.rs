@@ -3,6 +3,7 @@
 //! Whatever is wrong with a file, the configuration in force stays in force. What has begun goes on
 //! with what it began with; nothing is closed.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,9 @@ impl Reload {
         let new = load(self.file.as_deref()).map_err(|errors| errors.to_string())?;
         let old = self.config.load_full();
         let changes = Resolved::describe_changes(&old, &new);
+        if changes.is_empty() {
+            return Ok(changes);
+        }
         let wired = providers::wire(&new.providers, &self.wired, old.workers)?;
         let version = self.pipeline.version() + 1;
         let created = clock::unix().as_secs();
@@ -82,27 +86,40 @@ pub(crate) struct Watch {
     watcher: Option<RecommendedWatcher>,
     changed: mpsc::Receiver<()>,
     folders: Vec<PathBuf>,
+    /// The names of the files that matter; shared with the watcher's thread.
+    names: Arc<ArcSwap<Vec<OsString>>>,
+}
+
+/// Whether an event is about one of the files, and not about a neighbour such as the ledger.
+/// Kubernetes swaps a mounted file by renaming the folder link `..data` beside it.
+fn concerns(event: &notify::Event, names: &[OsString]) -> bool {
+    let mut touched = event.paths.iter().filter_map(|path| path.file_name());
+    touched.any(|name| name == "..data" || names.iter().any(|wanted| wanted == name))
 }
 
 impl Watch {
     /// Starts watching. Where the system refuses, SIGHUP still works, and the log says so.
     pub(crate) fn start(config: &Resolved) -> Self {
         let (tell, changed) = mpsc::channel(1);
+        let names = Arc::<ArcSwap<Vec<OsString>>>::default();
+        let wanted = Arc::clone(&names);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| !event.kind.is_access()) {
+            if event.is_ok_and(|event| !event.kind.is_access() && concerns(&event, &wanted.load())) {
                 // A full channel already says that something changed.
                 let _ = tell.try_send(());
             }
         });
         let watcher =
             watcher.inspect_err(|error| tracing::warn!(%error, "files are not watched; reload by SIGHUP")).ok();
-        let mut watch = Self { watcher, changed, folders: Vec::new() };
+        let mut watch = Self { watcher, changed, folders: Vec::new(), names };
         watch.follow(config);
         watch
     }
 
     /// Watches the folders of the files that this configuration was read from.
     pub(crate) fn follow(&mut self, config: &Resolved) {
+        let names = config.watched.iter().filter_map(|file| file.file_name()).map(ToOwned::to_owned);
+        self.names.store(Arc::new(names.collect()));
         let Some(watcher) = &mut self.watcher else { return };
         for file in &config.watched {
             let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
