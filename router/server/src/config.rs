@@ -20,6 +20,7 @@ mod value;
 use std::path::Path;
 
 use self::document::Document;
+use self::document::node::Unreadable;
 use self::document::shape::{self, Shaped};
 use self::raw::RawConfig;
 use self::resolve::Context;
@@ -58,11 +59,12 @@ pub fn fuzz_parse(bytes: &[u8]) {
 
 fn load(bytes: &[u8], file: Option<&Path>, env: &dyn Env, vendors: &[VendorRow]) -> Result<Resolved, ConfigErrors> {
     let source = file.map_or_else(|| "configuration".to_owned(), |file| file.display().to_string());
-    let document = Document::parse(bytes).map_err(|(issue, mark)| {
-        let text = document::mask_text(&String::from_utf8_lossy(bytes));
-        let line = mark.and_then(|mark| text.lines().nth(mark.line.checked_sub(1)?));
+    let document = Document::parse(bytes).map_err(|unreadable| {
+        let Unreadable { issue, mark } = *unreadable;
+        let text = String::from_utf8_lossy(bytes);
+        let line = mark.and_then(|mark| text.lines().nth(mark.line.checked_sub(1)?)).map(document::mask::mask_line);
         let mark = mark.unwrap_or_default();
-        ConfigErrors::new(vec![ConfigError::at(&source, &path::FieldPath::default(), mark, line, issue)])
+        ConfigErrors::new(vec![ConfigError::at(&source, &path::FieldPath::default(), mark, line.as_deref(), issue)])
     })?;
     let mut root = document.root.clone();
     let broken = document::expand::expand(&mut root, env);

@@ -1,9 +1,11 @@
 //! What a reload changed, in words for the log and without any secret.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Map, Value, json};
 
+use super::path::FieldPath;
 use super::resolved::Resolved;
 
 /// Fields that are used once, at start.
@@ -18,7 +20,7 @@ impl Resolved {
     #[must_use]
     pub fn describe_changes(old: &Self, new: &Self) -> Vec<String> {
         let mut lines = Vec::new();
-        compare("", &by_name(old.json(fingerprint)), &by_name(new.json(fingerprint)), &mut lines);
+        compare(&FieldPath::default(), &by_name(old.json(fingerprint)), &by_name(new.json(fingerprint)), &mut lines);
         for (field, reordered) in [
             ("providers", reordered(old.providers.iter().map(|p| &*p.name), new.providers.iter().map(|p| &*p.name))),
             ("models", reordered(old.models.iter().map(|m| &m.name), new.models.iter().map(|m| &m.name))),
@@ -56,9 +58,11 @@ fn by_name(json: Value) -> Value {
         Value::Object(fields) => {
             Value::Object(fields.into_iter().map(|(name, value)| (name, by_name(value))).collect())
         }
-        Value::Array(items) if !items.is_empty() && items.iter().all(|item| item["name"].is_string()) => {
+        Value::Array(items)
+            if !items.is_empty() && items.iter().all(|item| item.get("name").is_some_and(Value::is_string)) =>
+        {
             let named = items.into_iter().filter_map(|item| {
-                let name = item["name"].as_str()?.to_owned();
+                let name = item.get("name")?.as_str()?.to_owned();
                 Some((name, by_name(item)))
             });
             Value::Object(named.collect())
@@ -69,41 +73,48 @@ fn by_name(json: Value) -> Value {
     }
 }
 
-fn compare(path: &str, old: &Value, new: &Value, lines: &mut Vec<String>) {
+fn compare(path: &FieldPath, old: &Value, new: &Value, lines: &mut Vec<String>) {
     if old == new {
         return;
     }
     match (old, new) {
         (Value::Object(old_fields), Value::Object(new_fields)) if !is_hidden(old) && !is_hidden(new) => {
-            let inside = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-            for (name, before) in old_fields {
-                match new_fields.get(name) {
-                    Some(after) => compare(&inside(name), before, after, lines),
-                    None => lines.push(format!("{}: removed", inside(name))),
-                }
+            let names: BTreeSet<&String> = old_fields.keys().chain(new_fields.keys()).collect();
+            for name in names {
+                compare_part(&path.key(name), old_fields.get(name), new_fields.get(name), lines);
             }
-            let added = new_fields.keys().filter(|name| !old_fields.contains_key(*name));
-            lines.extend(added.map(|name| format!("{}: added", inside(name))));
         }
-        _ if holds_hidden(old) || holds_hidden(new) => lines.push(match (old, new) {
+        (Value::Array(old_items), Value::Array(new_items)) if has_fields(old_items) && has_fields(new_items) => {
+            for at in 0..old_items.len().max(new_items.len()) {
+                compare_part(&path.index(at), old_items.get(at), new_items.get(at), lines);
+            }
+        }
+        _ if is_hidden(old) || is_hidden(new) => lines.push(match (old, new) {
             (Value::Null, _) => format!("{path}: added"),
             (_, Value::Null) => format!("{path}: removed"),
             _ => format!("{path}: changed"),
         }),
+        (Value::Object(_), Value::Null) => lines.push(format!("{path}: removed")),
+        (Value::Null, Value::Object(_)) => lines.push(format!("{path}: added")),
         _ => lines.push(format!("{path}: {old} -> {new}")),
     }
 }
 
-fn is_hidden(value: &Value) -> bool {
-    value.get(HIDDEN).is_some()
+fn compare_part(path: &FieldPath, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec<String>) {
+    match (old, new) {
+        (Some(old), Some(new)) => compare(path, old, new, lines),
+        (Some(_), None) => lines.push(format!("{path}: removed")),
+        (None, Some(_)) => lines.push(format!("{path}: added")),
+        (None, None) => {}
+    }
 }
 
-fn holds_hidden(value: &Value) -> bool {
-    match value {
-        Value::Object(fields) => is_hidden(value) || fields.values().any(holds_hidden),
-        Value::Array(items) => items.iter().any(holds_hidden),
-        _ => false,
-    }
+fn has_fields(items: &[Value]) -> bool {
+    items.iter().all(Value::is_object)
+}
+
+fn is_hidden(value: &Value) -> bool {
+    value.get(HIDDEN).is_some()
 }
 
 /// Whether the names that both have stand in another order.

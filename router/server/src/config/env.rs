@@ -51,7 +51,8 @@ pub struct Variable {
 /// Name, meaning, default, field.
 type Row = (&'static str, &'static str, &'static str, &'static str);
 
-const ROUTER_HOST: &str = "ROUTER_HOST";
+/// The address on which callers connect.
+pub(super) const ROUTER_HOST: &str = "ROUTER_HOST";
 const ROUTER_PORT: &str = "ROUTER_PORT";
 const ROUTER_ADMIN_HOST: &str = "ROUTER_ADMIN_HOST";
 const ROUTER_ADMIN_PORT: &str = "ROUTER_ADMIN_PORT";

@@ -103,11 +103,14 @@ pub struct ConfigError {
     pub allowed: Option<String>,
     /// The nearest right name.
     pub nearest: Option<String>,
-    /// The line itself, with stars in place of secrets.
+    /// The line itself, with stars in place of secrets; of a long one, the part around the column.
     pub text: Option<String>,
-    /// How many characters of the line are meant.
+    /// How many characters of `text` stand before what is meant.
     #[serde(skip)]
-    pub(super) width: usize,
+    before: usize,
+    /// How many characters are meant.
+    #[serde(skip)]
+    width: usize,
 }
 
 impl ConfigError {
@@ -130,9 +133,15 @@ impl ConfigError {
         let mark = mark.filter(|mark| mark.line > 0);
         let Issue { code, message, found, allowed, nearest } = issue;
         let (line, column) = (mark.map(|mark| mark.line), mark.map(|mark| mark.column));
-        let text = text.map(|line| line.trim_end().to_owned());
+        let (text, before) = match (text, column) {
+            (Some(text), Some(column)) => {
+                let (part, before) = render::cut(text.trim_end(), column);
+                (Some(part), before)
+            }
+            _ => (None, 0),
+        };
         let width = mark.map_or(1, |mark| mark.chars.max(1));
-        Self { code, source, line, column, field, message, found, allowed, nearest, text, width }
+        Self { code, source, line, column, field, message, found, allowed, nearest, text, before, width }
     }
 }
 

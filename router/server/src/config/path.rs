@@ -40,36 +40,17 @@ impl FieldPath {
         self.0.iter().zip(&other.0).all(|(mine, theirs)| mine == theirs)
     }
 
-    /// Whether what stands here may be a secret, so that its text is never shown.
-    ///
-    /// The innermost map key decides, and so do the keys above it: what somebody wrote below `api_key` or
-    /// `headers` is hidden whatever it is called, except the names of variables and files.
-    pub(super) fn is_secret(&self) -> bool {
-        let keys: Vec<&str> = self.keys().collect();
-        let Some((last, above)) = keys.split_last() else { return false };
-        let inside = above.iter().any(|key| *key == "headers" || (*key != "keys" && names_a_secret(key)));
-        match *last {
-            "env" | "file" => false,
-            // The private key of `tls` is a path, not the key itself.
-            "key" if above == ["tls"] => false,
-            "keys" if above.is_empty() => true,
-            name => inside || name == "headers" || names_a_secret(name),
-        }
+    /// Whether this stands inside `outer`, or is the same.
+    pub(super) fn is_within(&self, outer: &Self) -> bool {
+        self.0.starts_with(&outer.0)
     }
 
-    fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter_map(|segment| match segment {
-            Segment::Key(key) => Some(key.as_str()),
-            Segment::Index(_) => None,
-        })
+    /// The same place with another name at its end.
+    pub(super) fn renamed(&self, name: &str) -> Self {
+        let mut steps = self.0.clone();
+        steps.pop();
+        Self(steps).key(name)
     }
-}
-
-/// Whether a field of this name is likely to hold a secret, also where the name is misspelt a little.
-pub(super) fn names_a_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let hints = ["key", "secret", "token", "password", "passwd", "auth", "credential", "cookie", "bearer"];
-    hints.iter().any(|hint| name.contains(hint))
 }
 
 impl fmt::Display for FieldPath {
@@ -98,28 +79,6 @@ mod tests {
     fn a_key_that_is_not_a_plain_word_is_quoted() {
         let path = FieldPath::of(&["models", "gpt-4.1", "targets"]).index(0).key("provider");
         assert_eq!(path.to_string(), r#"models["gpt-4.1"].targets[0].provider"#);
-    }
-
-    #[test]
-    fn secrets_are_known_by_their_place() {
-        for hidden in [
-            FieldPath::of(&["providers", "up", "api_key"]),
-            FieldPath::of(&["providers", "up", "apikey"]),
-            FieldPath::of(&["providers", "up", "api_key", "value"]),
-            FieldPath::of(&["providers", "up", "headers", "x-anything"]),
-            FieldPath::of(&["keys"]).index(0),
-            FieldPath::of(&["keys"]).index(0).key("key"),
-        ] {
-            assert!(hidden.is_secret(), "{hidden}");
-        }
-        for shown in [
-            FieldPath::of(&["providers", "up", "api_key", "env"]),
-            FieldPath::of(&["providers", "up", "base_url"]),
-            FieldPath::of(&["keys"]).index(0).key("name"),
-            FieldPath::of(&["tls", "key"]),
-        ] {
-            assert!(!shown.is_secret(), "{shown}");
-        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 pub(super) use self::model::{RawDisconnect, RawModel, RawPrices, RawTarget};
 pub(super) use self::operation::{
-    RawAdmin, RawBackoff, RawDrain, RawKey, RawLedger, RawLimits, RawLogs, RawMetrics, RawRate, RawRetry, RawTls,
+    RawAdmin, RawDrain, RawKey, RawLedger, RawLimits, RawLogs, RawMetrics, RawRate, RawRetry, RawTls,
 };
 pub(super) use self::provider::{RawKind, RawProvider, RawTimeouts};
 use super::value::{Listed, Listen, Named, SecretSource, Span};

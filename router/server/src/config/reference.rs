@@ -1,6 +1,6 @@
 //! The JSON schema of the file, and the reference page made of it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write as _;
 
 use schemars::schema_for;
@@ -25,6 +25,25 @@ fn schema() -> Value {
         root.insert("title".into(), "ATP Router configuration".into());
     }
     schema
+}
+
+/// The name of every field, at any depth.
+pub(super) fn field_names() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    collect_names(&schema(), &mut names);
+    names
+}
+
+fn collect_names(value: &Value, names: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            let properties = fields.get("properties").and_then(Value::as_object);
+            names.extend(properties.into_iter().flatten().map(|(name, _)| name.clone()));
+            fields.values().for_each(|inner| collect_names(inner, names));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_names(item, names)),
+        _ => {}
+    }
 }
 
 /// The reference page: docs/configuration.md.

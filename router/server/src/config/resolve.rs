@@ -9,8 +9,8 @@ mod tls;
 
 use std::net::SocketAddr;
 
-use super::env::Overrides;
-use super::error::{Code, Issue};
+use super::env::{Overrides, ROUTER_HOST};
+use super::error::{Code, ConfigError, Issue};
 use super::path::FieldPath;
 use super::raw::RawConfig;
 use super::resolved::Resolved;
@@ -31,10 +31,11 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>) -> Resolved {
     let listen = address(raw.listen.map(|listen| listen.0), LISTEN, overrides.host, overrides.port);
     let admin = raw.admin.listen.map(|listen| listen.0);
     let admin_listen = address(admin, ADMIN_LISTEN, overrides.admin_host, overrides.admin_port);
-    check_addresses(raw, context, listen, admin_listen);
+    check_addresses(raw, context, &overrides, [listen, admin_listen]);
     let providers = providers::resolve(raw, context, [listen, admin_listen]);
     let models = models::resolve(raw, context, &providers);
-    let keys = secrets::keys(raw, context);
+    let limits = operation::limits(raw, context, &overrides);
+    let keys = secrets::keys(raw, context, limits.rps);
     Resolved {
         file: context.file.clone(),
         listen,
@@ -45,7 +46,7 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>) -> Resolved {
         models,
         keys,
         allow_anonymous: raw.allow_anonymous.unwrap_or(false),
-        limits: operation::limits(raw, context, &overrides),
+        limits,
         retry: operation::retry(raw, context),
         drain: operation::drain(raw, context),
         logs: operation::logs(raw, context, &overrides),
@@ -80,8 +81,8 @@ fn workers(raw: &RawConfig, context: &mut Context<'_>, overrides: &Overrides) ->
     overrides.workers.or(raw.workers).unwrap_or_else(processors).clamp(1, MAX_WORKERS)
 }
 
-fn check_addresses(raw: &RawConfig, context: &mut Context<'_>, listen: SocketAddr, admin: SocketAddr) {
-    let path = FieldPath::of(&["listen"]);
+fn check_addresses(raw: &RawConfig, context: &mut Context<'_>, overrides: &Overrides, own: [SocketAddr; 2]) {
+    let [listen, admin] = own;
     let same_host = listen.ip() == admin.ip() || listen.ip().is_unspecified() || admin.ip().is_unspecified();
     if listen.port() != 0 && listen.port() == admin.port() && same_host {
         let issue = Issue::new(Code::Conflict, "callers and the admin port would share one address");
@@ -91,8 +92,13 @@ fn check_addresses(raw: &RawConfig, context: &mut Context<'_>, listen: SocketAdd
     if keyless && raw.allow_anonymous != Some(true) && !listen.ip().is_loopback() {
         let message = "without API keys, the router serves only its own machine, and this address is open to others";
         let issue = Issue::new(Code::Conflict, message).found(&format!("`{listen}`"));
-        let way_out = "a loopback address such as `127.0.0.1:7443`; or add `keys: [ { name: app, key: { env: APP_KEY } } ]`; \
-                       or say `allow_anonymous: true` if everybody who can connect may spend what the providers charge";
-        context.fail(&path, issue.allowed(way_out));
+        let issue = issue.allowed(
+            "a loopback address such as `127.0.0.1:7443`; or a file with `keys: [ { name: app, key: { env: APP_KEY } } ]`; \
+             or with `allow_anonymous: true`, if everybody who can connect may spend what the providers charge",
+        );
+        match overrides.host {
+            Some(_) => context.errors.push(ConfigError::of_environment(ROUTER_HOST, issue)),
+            None => context.fail(&FieldPath::of(&["listen"]), issue),
+        }
     }
 }

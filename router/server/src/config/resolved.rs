@@ -73,7 +73,7 @@ pub struct Key {
     pub caller: Arc<Caller>,
     /// The SHA-256 digest of the key.
     pub digest: [u8; 32],
-    /// How many requests it may send; `limits.rps` where it has no limit of its own.
+    /// How many requests it may send; that of `limits.rps` where the file gives it no limit of its own.
     pub rps: Option<RateLimit>,
 }
 
@@ -113,7 +113,7 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// How long a connection without a request stays open.
     pub idle_connection_timeout: Duration,
-    /// For each key that has no limit of its own, and for anonymous callers together.
+    /// For each key that has no limit of its own (which has it filled in), and for anonymous callers together.
     pub rps: Option<RateLimit>,
 }
 

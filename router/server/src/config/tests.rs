@@ -1,1 +1,78 @@
+//! What a file may say, and what every wrong file is told.
+
+mod accept;
+mod broken;
+mod change;
+mod document;
+mod environment;
+mod fuzz;
+mod without_file;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 use super::*;
+
+/// The file that has to work as it stands.
+const MINIMAL: &str = r#"listen: 127.0.0.1:7443
+admin: { listen: 127.0.0.1:7444 }
+providers:
+  up: { kind: openai, base_url: "http://127.0.0.1:9100/v1", api_key: "secret" }
+models:
+  m: { targets: [ { provider: up, model: m } ] }
+"#;
+
+fn no_env() -> BTreeMap<String, String> {
+    BTreeMap::new()
+}
+
+fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// A few vendors of each sort: with a key, without one, with a place that has to be given.
+fn vendors() -> Vec<VendorRow> {
+    let row = |name: &str, url: &str, key: &str| VendorRow {
+        name: name.to_owned(),
+        base_url: Some(url.to_owned()),
+        key_env: (!key.is_empty()).then(|| key.to_owned()),
+        key_required: !key.is_empty(),
+    };
+    vec![
+        row("openai", "https://api.openai.com/v1", "OPENAI_API_KEY"),
+        row("azure-openai", "https://{resource}.openai.azure.com/openai/v1", "AZURE_OPENAI_API_KEY"),
+        row("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+        row("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+        row("vllm", "http://127.0.0.1:8000/v1", ""),
+    ]
+}
+
+fn load_with(text: &str, env: &dyn Env) -> Result<Resolved, ConfigErrors> {
+    load_str(text, Path::new("atp.yaml"), env, &vendors())
+}
+
+fn good(text: &str) -> Resolved {
+    load_with(text, &no_env()).unwrap_or_else(|errors| panic!("{}", errors.pretty(Colour::Off)))
+}
+
+fn bad(text: &str) -> Vec<ConfigError> {
+    load_with(text, &no_env()).unwrap_err().errors().to_vec()
+}
+
+/// The repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Compares a text with a file of the repository, or writes the file where `UPDATE` is set.
+fn assert_file(path: &Path, text: &str) {
+    if ProcessEnv.get("UPDATE").is_some() {
+        std::fs::write(path, text).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        written == text,
+        "{} is stale; run `UPDATE=1 cargo test -p atp-server config` and look at the difference\n{text}",
+        path.display()
+    );
+}

@@ -84,7 +84,7 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
     let bytes = number * f64::from(factor);
     // Above 2^53 a float no longer holds every whole number, and no limit is that large.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to lie within 0..2^53")]
-    (bytes < 9e15 && bytes >= 0.0).then_some(bytes as u64)
+    (0.0..9e15).contains(&bytes).then_some(bytes as u64)
 }
 
 /// Where to listen: an address and a port. `localhost` is 127.0.0.1.

@@ -4,9 +4,11 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Error as YamlError, Location, Spanned};
+use serde_saphyr::{Error as YamlError, Location, MessageFormatter, Spanned};
 
-use super::super::path::Segment;
+use super::super::error::{Code, Issue};
+use super::super::path::{FieldPath, Segment};
+use super::mask;
 
 /// The place of a value in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,9 +43,9 @@ impl From<Location> for Mark {
         Self {
             line: small(location.line()),
             column: small(location.column()),
-            start: span.byte_offset().map_or(0, |offset| small(offset.into())),
-            bytes: span.byte_len().map_or(0, |length| small(length.into())),
-            chars: small(span.len().into()),
+            start: span.byte_offset().map_or(0, small),
+            bytes: span.byte_len().map_or(0, small),
+            chars: small(span.len()),
         }
     }
 }
@@ -154,36 +156,48 @@ impl Node {
         }
     }
 
-    /// The value as an error shows it: the start of its own text, or what it is.
-    pub(crate) fn describe(&self) -> String {
+    /// The value as an error shows it: the start of its own text, or only what it is where it may be a secret.
+    pub(crate) fn describe(&self, path: &FieldPath) -> String {
         let text = match (&self.raw, &self.value) {
             (Some(raw), _) => raw,
             (None, Value::Text(text) | Value::Number { text, .. }) => text,
-            (None, Value::Bool(flag)) => return flag.to_string(),
+            (None, Value::Bool(flag)) if mask::is_shown(path) => return flag.to_string(),
             (None, other) => return other.type_name().to_owned(),
         };
         if text.is_empty() {
             return "empty text".to_owned();
         }
-        if super::looks_secret(text) {
-            return "text that may be a secret".to_owned();
+        if !mask::is_shown_value(path, text) {
+            return self.value.type_name().to_owned();
         }
-        let shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
-        let dots = if text.chars().count() > 60 { "..." } else { "" };
-        format!("`{shown}{dots}`")
+        quoted(&mask::mask_words(text))
     }
+}
+
+/// A text as an error shows it: its start, in one line.
+pub(crate) fn quoted(text: &str) -> String {
+    let shown: String = text.chars().take(60).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let dots = if text.chars().count() > 60 { "..." } else { "" };
+    format!("`{shown}{dots}`")
+}
+
+/// Why a text is no document, and where, if that is known.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) issue: Issue,
+    pub(crate) mark: Option<Mark>,
 }
 
 /// Reads one document. Limits are far above any honest file and far below what would hurt: deep nesting, alias bombs
 /// and endless streams are refused by the parser itself.
-pub(super) fn parse(source: &str) -> Result<Node, (String, Option<Mark>)> {
+pub(super) fn parse(source: &str) -> Result<Node, Box<Unreadable>> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: 32,
             max_nodes: 200_000,
             max_events: 500_000,
-            max_documents: 1,
         },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
         strict_booleans: true,
         with_snippet: false,
         non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::AsString,
@@ -196,13 +210,35 @@ pub(super) fn parse(source: &str) -> Result<Node, (String, Option<Mark>)> {
     Ok(root)
 }
 
-/// The parser's message without its position, which is kept apart.
-fn explain(error: &YamlError) -> (String, Option<Mark>) {
+/// The parser's message in the house's words, without its position, which is kept apart.
+fn explain(error: &YamlError) -> Box<Unreadable> {
     let mark = error.location().filter(|location| *location != Location::UNKNOWN).map(Mark::from);
-    let full = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
-    let line = full.lines().next().unwrap_or_default();
-    let message = line.rsplit_once(" at line ").map_or(line, |(message, _)| message);
-    (format!("not valid YAML: {}", message.trim_end_matches([' ', '.', ':'])), mark)
+    let mut inner = error;
+    while let YamlError::AliasError { error, .. } | YamlError::WithSnippet { error, .. } = inner {
+        inner = error;
+    }
+    let syntax = |message: &str| Issue::new(Code::Syntax, message);
+    let issue = match inner {
+        YamlError::DuplicateMappingKey { key: Some(key), .. } => {
+            Issue::new(Code::Duplicate, "this name is given twice in one map")
+                .found(&quoted(key))
+                .allowed("each name once")
+        }
+        YamlError::UnknownAnchor { .. } => syntax("this alias refers to no anchor before it"),
+        YamlError::MultipleDocuments { .. } => syntax("the file holds more than one document"),
+        YamlError::Budget { .. }
+        | YamlError::AliasReplayLimitExceeded { .. }
+        | YamlError::AliasExpansionLimitExceeded { .. }
+        | YamlError::AliasReplayStackDepthExceeded { .. } => {
+            syntax("the file nests too deeply, is too long, or repeats its anchors too often")
+        }
+        other => {
+            let message = serde_saphyr::UserMessageFormatter.format_message(other);
+            let line = message.lines().next().unwrap_or_default().trim_end_matches(['.', ':', ' ']);
+            syntax(&format!("not valid YAML: {line}"))
+        }
+    };
+    Box::new(Unreadable { issue, mark })
 }
 
 impl Node {

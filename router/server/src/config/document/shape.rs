@@ -12,10 +12,11 @@ use self::de::NodeDe;
 pub(crate) use self::de::nearest;
 use self::problem::Problem;
 use super::super::error::{Code, Issue};
-use super::super::path::FieldPath;
+use super::super::path::{FieldPath, Segment};
 use super::Document;
 use super::expand::Found;
-use super::node::{Mark, Node};
+use super::mask::mask_words;
+use super::node::{Mark, Node, quoted};
 
 /// More than this many errors help nobody, and bound the work on a hostile file.
 const MAX_PROBLEMS: usize = 50;
@@ -49,7 +50,9 @@ pub(crate) fn read<T: DeserializeOwned>(document: &Document, root: &Node, broken
             Err(problem) => {
                 let gone = problem.container();
                 let more = tree.remove(&gone.0);
-                shaped.problems.push(locate(document, problem));
+                if !shaped.follows(&problem) {
+                    shaped.report(locate(document, problem));
+                }
                 if !more {
                     break;
                 }
@@ -60,11 +63,40 @@ pub(crate) fn read<T: DeserializeOwned>(document: &Document, root: &Node, broken
     shaped
 }
 
+impl<T> Shaped<T> {
+    /// Whether a problem only follows from what was taken out: the field that is missing was reported, or the part
+    /// that has become wrong held it.
+    fn follows(&self, problem: &Problem) -> bool {
+        let (path, outer) = (problem.path(), problem.container());
+        match problem.missing() {
+            Some(_) => self.removed.contains(&path),
+            None => self.removed.iter().any(|removed| removed.is_within(&outer) && *removed != outer),
+        }
+    }
+
+    fn report(&mut self, (path, mark, issue): (FieldPath, Mark, Issue)) {
+        // The field that was meant is not missing: it is misspelt, and that has been said.
+        if let (Code::UnknownField, Some(meant)) = (issue.code, &issue.nearest) {
+            self.removed.push(path.renamed(meant));
+        }
+        self.problems.push((path, mark, issue));
+    }
+}
+
 /// A problem's path, place and text.
 fn locate(document: &Document, problem: Problem) -> (FieldPath, Mark, Issue) {
     let path = problem.path();
     let mark = if problem.on_key { document.key_mark(&path) } else { document.mark(&problem.container()) };
+    let name = path.0.last().map(|segment| match segment {
+        Segment::Key(key) => mask_words(key),
+        Segment::Index(index) => index.to_string(),
+    });
+    let (on_key, missing) = (problem.on_key, problem.missing().is_some());
     let issue = problem.issue();
-    let issue = if issue.code == Code::UnknownField { issue } else { issue.found_at(document, &path) };
+    let issue = match name {
+        Some(name) if on_key => issue.found(&quoted(&name)),
+        _ if missing => issue,
+        _ => issue.found_at(document, &path),
+    };
     (path, mark, issue)
 }

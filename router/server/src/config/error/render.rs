@@ -43,12 +43,11 @@ fn one(out: &mut String, error: &ConfigError, paint: &Paint) -> std::fmt::Result
             let number = line.to_string();
             let margin = " ".repeat(number.len());
             writeln!(out, "{margin}{blue}-->{off} {}:{line}:{column}", error.source)?;
-            let (shown, caret) = cut(text, column);
-            let room = shown.chars().count().saturating_sub(caret).max(1);
+            let room = text.chars().count().saturating_sub(error.before).max(1);
             writeln!(out, "{margin} {blue}|{off}")?;
-            writeln!(out, "{blue}{number} |{off} {shown}")?;
+            writeln!(out, "{blue}{number} |{off} {text}")?;
             let marks = "^".repeat(error.width.min(room));
-            writeln!(out, "{margin} {blue}|{off} {}{red}{marks}{off}", " ".repeat(caret))?;
+            writeln!(out, "{margin} {blue}|{off} {}{red}{marks}{off}", " ".repeat(error.before))?;
         }
         (Some(line), Some(column), None) => writeln!(out, " {blue}-->{off} {}:{line}:{column}", error.source)?,
         _ => writeln!(out, " {blue}-->{off} {}", error.source)?,
@@ -72,7 +71,7 @@ fn one(out: &mut String, error: &ConfigError, paint: &Paint) -> std::fmt::Result
 
 /// The part of a line around a column, and the caret's place in it. Tabs become single spaces, so that the caret
 /// stands where it should.
-fn cut(text: &str, column: usize) -> (String, usize) {
+pub(super) fn cut(text: &str, column: usize) -> (String, usize) {
     let at = column.saturating_sub(1);
     let total = text.chars().count();
     let visible = |letter: char| if letter.is_control() { ' ' } else { letter };

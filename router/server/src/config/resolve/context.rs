@@ -38,7 +38,7 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// Reports a problem of the value at `path`, unless something there has been reported already.
     pub(crate) fn fail(&mut self, path: &FieldPath, issue: Issue) {
-        if self.removed.iter().any(|removed| removed.overlaps(path)) {
+        if self.is_reported(path) {
             return;
         }
         let mark = self.document.mark(path);
@@ -46,9 +46,14 @@ impl Context<'_> {
         self.errors.push(ConfigError::at(&self.source, path, mark, self.document.line(mark.line), issue));
     }
 
+    /// Whether something at `path`, above or below it has been reported already.
+    pub(crate) fn is_reported(&self, path: &FieldPath) -> bool {
+        self.removed.iter().any(|removed| removed.overlaps(path))
+    }
+
     /// Reports a problem of the name at `path`.
     pub(crate) fn fail_name(&mut self, path: &FieldPath, issue: Issue) {
-        if self.removed.iter().any(|removed| removed.overlaps(path)) {
+        if self.is_reported(path) {
             return;
         }
         let mark = self.document.key_mark(path);

@@ -1,6 +1,6 @@
 //! Models: names, targets, prices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use atp_core::{Price, Timeouts};
@@ -22,6 +22,14 @@ const MAX_WEIGHT: u64 = 1_000_000;
 /// The longest name of a model.
 const MAX_NAME: usize = 256;
 
+/// The providers that targets may name.
+struct Providers<'a> {
+    /// Those that can be used.
+    right: &'a [Provider],
+    /// The names of all, also of those that are wrong.
+    written: BTreeSet<&'a str>,
+}
+
 /// Every model in configured order.
 pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>, providers: &[Provider]) -> Vec<Model> {
     let path = FieldPath::of(&["models"]);
@@ -30,12 +38,16 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>, providers: &[P
     for name in context.document.names(&path) {
         taken.insert(name.to_owned(), path.key(name).to_string());
     }
+    let written = raw.providers.0.iter().map(|(name, _)| name.as_str());
+    let document = context.document;
+    let written = written.chain(document.names(&FieldPath::of(&["providers"]))).collect();
+    let providers = Providers { right: providers, written };
     let mut models = Vec::new();
     for (name, raw) in &raw.models.0 {
         let path = path.key(name);
         let parsed = name_of(context, &path, name);
         let aliases = aliases(context, &path, raw, &mut taken);
-        let targets = targets(context, &path, name, raw, providers);
+        let targets = targets(context, &path, name, raw, &providers);
         let Some(name) = parsed else { continue };
         let weighted = raw.targets.iter().any(|(_, target)| target.weight.is_some());
         let on_disconnect = disconnect(context, &path, raw);
@@ -104,7 +116,7 @@ fn targets(
     path: &FieldPath,
     name: &str,
     raw: &RawModel,
-    providers: &[Provider],
+    providers: &Providers<'_>,
 ) -> Vec<Target> {
     if raw.targets.len() == 0 {
         let issue = Issue::new(Code::MissingField, "a model without targets can answer nothing");
@@ -119,7 +131,7 @@ fn targets(
         let own_prices = target.prices.map(|prices| price(context, &path.key("prices"), prices));
         let weight = context.number(&path.key("weight"), target.weight, 1..=MAX_WEIGHT, 1);
         let model = target_model(context, &path, name, target);
-        let Some((index, provider)) = find_provider(context, &path, &target.provider, providers) else { continue };
+        let Some((index, provider)) = find_provider(context, &path, target, providers) else { continue };
         let outer = provider.kind.http().map_or_else(Timeouts::default, |http| http.timeouts);
         let timeouts = providers::timeouts(context, &path, &target.timeouts, raw.timeouts.over(outer));
         let price = match own_prices.or(model_prices) {
@@ -138,19 +150,19 @@ fn targets(
     targets
 }
 
+/// The provider that a target names. One that is in the file but wrong has been reported at its own place.
 fn find_provider<'p>(
     context: &mut Context<'_>,
     path: &FieldPath,
-    name: &str,
-    providers: &'p [Provider],
+    target: &RawTarget,
+    of: &Providers<'p>,
 ) -> Option<(usize, &'p Provider)> {
-    let found = providers.iter().enumerate().find(|(_, provider)| *provider.name == *name);
-    // A provider that is in the file but wrong has been reported at its own place.
-    let written = context.document.names(&FieldPath::of(&["providers"]));
-    if found.is_none() && !written.contains(&name) {
+    let name = target.provider.as_str();
+    let found = of.right.iter().enumerate().find(|(_, provider)| *provider.name == *name);
+    if found.is_none() && !of.written.contains(&name) {
         let issue = Issue::new(Code::UnknownReference, "no provider of this name is configured");
-        let known: Vec<String> = written.iter().map(|known| format!("`{known}`")).collect();
-        let near = nearest(name, written.into_iter());
+        let known: Vec<String> = of.written.iter().map(|known| format!("`{known}`")).collect();
+        let near = nearest(name, of.written.iter().copied());
         let allowed = if known.is_empty() { "a provider of `providers`".to_owned() } else { known.join(", ") };
         context.fail(&path.key("provider"), issue.allowed(&allowed).near(near));
     }
@@ -167,7 +179,9 @@ fn target_model(context: &mut Context<'_>, path: &FieldPath, name: &str, raw: &R
         name
     };
     let text = raw.model.as_deref().unwrap_or(default);
-    if !is_name(text) || text.matches('*').count() > 1 || (text.contains('*') && !pattern) {
+    // Without a name of its own, a wrong one is the model's, which has been reported.
+    let wrong = !is_name(text) || text.matches('*').count() > 1 || (text.contains('*') && !pattern);
+    if wrong && raw.model.is_some() {
         let issue = Issue::new(Code::BadValue, "this cannot be a provider's name for the model");
         context.fail(
             &path.key("model"),

@@ -121,11 +121,11 @@ pub(super) fn ledger(raw: &RawConfig, context: &mut Context<'_>, overrides: &Ove
     let raw = &raw.ledger;
     let path = FieldPath::of(&["ledger"]);
     let file = raw.path.clone().unwrap_or_else(|| PathBuf::from("./data/usage.db"));
-    let Some(name) = file.file_name() else {
+    if file.file_name().is_none() {
         let issue = Issue::new(Code::BadValue, "this path names no file");
         context.fail(&path.key("path"), issue.allowed("the path of a file, such as `./data/usage.db`"));
-        return LedgerSettings { enabled: false, path: file, queue: 0, retention: None };
-    };
+    }
+    let name = file.file_name().unwrap_or_default();
     // Rows of less than an hour would be gone before anybody reads them.
     let retention = raw.retention.map(|span| span.0);
     if retention.is_some_and(|keep| keep < Duration::from_secs(3600)) {

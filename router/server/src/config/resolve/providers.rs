@@ -88,7 +88,8 @@ impl One<'_> {
         let vendors: &'v [VendorRow] = context.vendors;
         let row = |name: &str| vendors.iter().find(|row| row.name == name);
         let Some(name) = &self.raw.vendor else {
-            let implied = self.raw.kind == Some(RawKind::Openai) && self.raw.base_url.is_none();
+            let elsewhere = self.raw.base_url.is_some() || context.is_reported(&self.path.key("base_url"));
+            let implied = self.raw.kind == Some(RawKind::Openai) && !elsewhere;
             return Some(if implied { row("openai") } else { None });
         };
         let found = row(name);
@@ -123,7 +124,7 @@ impl One<'_> {
             RawKind::Openai | RawKind::Ollama if raw.simulated.is_some() => {
                 vec![("simulated", "only a provider of kind `simulated` pretends")]
             }
-            RawKind::Ollama if vendor.is_some() => vec![("vendor", "Ollama's own API has no vendors")],
+            RawKind::Ollama if vendor.is_some() => vec![("vendor", "a provider of kind `ollama` has no vendor")],
             RawKind::Openai | RawKind::Ollama => Vec::new(),
         };
         for (field, message) in wrong {
@@ -227,7 +228,8 @@ impl One<'_> {
                 }
                 None => path = path.key("models"),
             }
-            context.fail(&path, Issue::new(Code::OutOfRange, &fault.problem));
+            let issue = Issue::new(Code::OutOfRange, &fault.problem);
+            context.fail(&path, issue.allowed("what docs/configuration.md says of this field"));
         }
         config
     }
@@ -302,7 +304,8 @@ fn parse_url(text: &str, own: [SocketAddr; 2]) -> Result<(String, Uri), Issue> {
     if authority.host().is_empty() || uri.query().is_some() || text.contains('#') {
         return Err(wrong("this URL has no host, or has a query or a fragment"));
     }
-    if authority.as_str().ends_with(':') || (authority.port().is_some() && authority.port_u16().is_none()) {
+    // Without user name and port, an authority is its host alone.
+    if authority.as_str().len() > authority.host().len() && authority.port_u16().is_none() {
         return Err(wrong("the port of this URL is not a number from 0 to 65535"));
     }
     if is_own(authority, scheme, own) {

@@ -80,8 +80,8 @@ fn check(secret: Secret) -> Result<Secret, Issue> {
         .allowed("printable ASCII on one line"))
 }
 
-/// The keys of callers: unique names, unique secrets.
-pub(super) fn keys(raw: &RawConfig, context: &mut Context<'_>) -> Vec<Key> {
+/// The keys of callers: unique names, unique secrets. `rps` is the limit of those without one of their own.
+pub(super) fn keys(raw: &RawConfig, context: &mut Context<'_>, rps: Option<RateLimit>) -> Vec<Key> {
     let path = FieldPath::of(&["keys"]);
     let mut names = BTreeMap::new();
     let mut digests = BTreeMap::new();
@@ -93,7 +93,7 @@ pub(super) fn keys(raw: &RawConfig, context: &mut Context<'_>) -> Vec<Key> {
             let issue = Issue::new(Code::Duplicate, &format!("another key has this name already: keys[{first}]"));
             context.fail(&path.key("name"), issue.allowed("a name of its own for each key"));
         }
-        let rps = raw.rps_limit.and_then(|rate| rate_limit(context, &path.key("rps_limit"), rate));
+        let own = raw.rps_limit.and_then(|rate| rate_limit(context, &path.key("rps_limit"), rate));
         let Some(secret) = read(context, &path.key("key"), &raw.key) else { continue };
         let digest: [u8; 32] = Sha256::digest(secret.expose().as_bytes()).into();
         if let Some(first) = digests.insert(digest, place) {
@@ -107,7 +107,7 @@ pub(super) fn keys(raw: &RawConfig, context: &mut Context<'_>) -> Vec<Key> {
         }
         let tenant = raw.tenant.as_deref().unwrap_or(&raw.name);
         let caller = Caller { key: Arc::from(raw.name.as_str()), tenant: Arc::from(tenant), index: keys.len() };
-        keys.push(Key { caller: Arc::new(caller), digest, rps });
+        keys.push(Key { caller: Arc::new(caller), digest, rps: own.or(rps) });
     }
     keys
 }
@@ -135,8 +135,10 @@ pub(super) fn is_label(name: &str) -> bool {
 pub(super) fn rate_limit(context: &mut Context<'_>, path: &FieldPath, raw: RawRate) -> Option<RateLimit> {
     if !(0.001..=1e6).contains(&raw.rate) {
         let issue = Issue::new(Code::OutOfRange, "this rate is outside its range");
-        context
-            .fail(&path.key("rate"), issue.allowed("from 0.001 to 1000000 requests a second; no `rate` for no limit"));
+        context.fail(
+            &path.key("rate"),
+            issue.allowed("from 0.001 to 1000000 requests a second; for no limit, leave the limit out"),
+        );
         return None;
     }
     if raw.burst == Some(0) {

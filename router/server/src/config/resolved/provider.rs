@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use atp_adapters::simulated::SimulatedConfig;
+use atp_adapters::vendors::{Vendor, Vendors};
 use atp_core::{Secret, Timeouts};
 use http::{HeaderName, HeaderValue, Uri};
 
@@ -83,7 +84,24 @@ pub struct VendorRow {
     pub key_required: bool,
 }
 
+impl From<&Vendor> for VendorRow {
+    fn from(vendor: &Vendor) -> Self {
+        Self {
+            name: vendor.name.clone(),
+            base_url: Some(vendor.base_url.clone()),
+            key_env: vendor.key_env.clone(),
+            key_required: vendor.key_required,
+        }
+    }
+}
+
 impl VendorRow {
+    /// The rows of the vendors that are shipped, in the file's order.
+    #[must_use]
+    pub fn shipped() -> Vec<Self> {
+        Vendors::shipped().iter().map(Self::from).collect()
+    }
+
     /// The base URL, where it can be used as it is.
     #[must_use]
     pub fn usable_base_url(&self) -> Option<&str> {

@@ -23,11 +23,7 @@ pub(crate) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> 
 #[derive(Clone, Copy)]
 pub(super) struct NodeDe<'a>(pub(super) &'a Node);
 
-impl<'a> NodeDe<'a> {
-    fn map(self, entries: &'a [(Key, Node)]) -> Entries<'a> {
-        Entries { rest: entries.iter(), next: None }
-    }
-
+impl NodeDe<'_> {
     fn text<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
         match &self.0.value {
             Value::Text(text) | Value::Number { text, .. } => visitor.visit_str(text),
@@ -49,7 +45,7 @@ impl<'de> Deserializer<'de> for NodeDe<'_> {
             Value::Number { number: Number::Float(number), .. } => visitor.visit_f64(*number),
             Value::Text(text) => visitor.visit_str(text),
             Value::List(items) => visitor.visit_seq(Items { rest: items.iter().enumerate() }),
-            Value::Map(entries) => visitor.visit_map(self.map(entries)),
+            Value::Map(entries) => visitor.visit_map(Entries { rest: entries.iter(), next: None }),
         }
     }
 
@@ -66,6 +62,19 @@ impl<'de> Deserializer<'de> for NodeDe<'_> {
         match self.0.value {
             Value::Removed => visitor.visit_none(),
             _ => visitor.visit_some(self),
+        }
+    }
+
+    /// Fields have names: serde would take a list for a struct, too.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Problem> {
+        match &self.0.value {
+            Value::List(_) => Err(serde::de::Error::invalid_type(Unexpected::Seq, &"a map of fields")),
+            _ => self.deserialize_any(visitor),
         }
     }
 
@@ -92,7 +101,7 @@ impl<'de> Deserializer<'de> for NodeDe<'_> {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
-        seq tuple tuple_struct map struct identifier ignored_any
+        seq tuple tuple_struct map identifier ignored_any
     }
 }
 

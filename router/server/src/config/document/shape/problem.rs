@@ -48,6 +48,11 @@ impl Problem {
         FieldPath(self.steps.iter().rev().cloned().collect())
     }
 
+    /// The field that is missing in the innermost part.
+    pub(super) fn missing(&self) -> Option<&'static str> {
+        self.missing
+    }
+
     /// The text.
     pub(super) fn issue(self) -> Issue {
         *self.issue
@@ -67,7 +72,7 @@ fn expected(wanted: &dyn Expected) -> String {
         "a string" => "text".into(),
         "a sequence" => "a list".into(),
         other if other.starts_with("struct ") || other == "a map" => "a map of fields".into(),
-        other if other.starts_with("enum ") => "one of the listed words".into(),
+        "newtype variant" => "a map of this word and its value".into(),
         _ => text,
     }
 }
