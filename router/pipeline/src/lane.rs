@@ -12,7 +12,7 @@ use atp_core::port::{BoxFuture, Provider, Try};
 use atp_core::{Answer, Error, ErrorKind, Exchange, Payload, Price, Side, Timeouts};
 
 use crate::metrics::{LaneMetrics, PipelineMetrics};
-use crate::snapshot::Target;
+use crate::snapshot::{PriceByName, Target};
 
 /// One provider-model pair of a route.
 pub(crate) struct Lane {
@@ -20,7 +20,8 @@ pub(crate) struct Lane {
     /// The provider's name for the model; may hold a `*` under a pattern.
     model: Arc<str>,
     timeouts: Timeouts,
-    pub(crate) price: Option<Price>,
+    price: Option<Price>,
+    price_by_name: Option<PriceByName>,
     pub(crate) metrics: LaneMetrics,
     failing: AtomicBool,
 }
@@ -71,9 +72,15 @@ impl Lane {
             model: Arc::clone(&target.model),
             timeouts: target.timeouts,
             price: target.price.or(price),
+            price_by_name: target.price_by_name.clone(),
             metrics: metrics.lane(target.provider.name(), route),
             failing: AtomicBool::new(false),
         }
+    }
+
+    /// What `model`, by the provider's name for it, costs here.
+    pub(crate) fn price_of(&self, model: &str) -> Option<Price> {
+        self.price.or_else(|| self.price_by_name.as_ref().and_then(|look_up| look_up(model)))
     }
 
     /// The provider's name for the model `asked` for, of which `star` is what the pattern matched.

@@ -2,8 +2,9 @@
 //! is the limit's count and the gauge at once, so that the two cannot differ.
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::sync::{Arc, AtomicUsize, Ordering};
+use crate::sync::{AtomicUsize, Ordering};
 
 /// How many exchanges are in flight.
 pub struct Permits {

@@ -178,7 +178,8 @@ impl Books {
     }
 
     fn cost(&self, usage: Option<Usage>) -> Option<MicroUsd> {
-        Some(self.current()?.price?.cost(&usage?))
+        let price = self.current()?.price_of(self.model.as_deref()?)?;
+        Some(price.cost(&usage?))
     }
 
     /// Notes that an answer begins, at `now`, and wraps it so that the books close when it ends.

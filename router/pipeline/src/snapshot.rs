@@ -50,6 +50,9 @@ impl Model {
     }
 }
 
+/// Finds a price by the provider's name for the model.
+pub type PriceByName = Arc<dyn Fn(&str) -> Option<Price> + Send + Sync>;
+
 /// One provider's model that serves a name.
 #[derive(Clone)]
 pub struct Target {
@@ -65,13 +68,16 @@ pub struct Target {
     pub timeouts: Timeouts,
     /// What it costs here, where that differs from the model's price.
     pub price: Option<Price>,
+    /// Where to look a price up once the name is known: under a pattern, where neither the target
+    /// nor the model has one.
+    pub price_by_name: Option<PriceByName>,
 }
 
 impl Target {
     /// A target without weight and price, with the default timers.
     #[must_use]
     pub fn new(provider: Arc<dyn Provider>, model: impl Into<Arc<str>>) -> Self {
-        Self { provider, model: model.into(), weight: None, timeouts: Timeouts::default(), price: None }
+        Self { provider, model: model.into(), weight: None, timeouts: Timeouts::default(), price: None, price_by_name: None }
     }
 }
 

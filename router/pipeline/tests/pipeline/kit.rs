@@ -112,10 +112,6 @@ impl Scripted {
         self.working.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn plays(&self, plays: Vec<Play>) {
-        *self.plays.lock().unwrap() = plays.into();
-    }
-
     fn next(&self) -> Play {
         let mut plays = self.plays.lock().unwrap();
         if plays.len() > 1 { plays.pop_front().unwrap() } else { plays.front().cloned().unwrap() }

@@ -43,6 +43,7 @@ async fn exact_names_win_then_the_longest_prefix() {
     ] {
         assert_eq!(served_by(&house, name).await, Some((provider.into(), target.into())), "{name}");
     }
+    assert_eq!(c.seen.lock().unwrap()[0].model, "x--turbo-y", "the provider hears what the notes tell");
     house.closed(8);
     assert_eq!(house.metric("atp_request_duration_seconds", &[("model", "gpt-4*")]), 1.0);
     assert_eq!(house.metric("atp_request_duration_seconds", &[("model", "gpt-4-turbo")]), 0.0);
