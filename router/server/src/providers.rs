@@ -6,11 +6,13 @@
 use std::sync::Arc;
 
 use atp_adapters::http_client::{ClientSettings, Http2, HttpClient, Origin};
+use atp_adapters::ollama::{Ollama, OllamaConfig};
 use atp_adapters::openai_compatible::{AuthStyle, OpenAiCompatible, OpenAiConfig};
 use atp_adapters::simulated::{ConfigFault, Simulated};
+use atp_adapters::vendors::{Vendor, Vendors};
 use atp_core::port;
 
-use crate::config::resolved::{self, HttpProvider, ProviderKind};
+use crate::config::resolved::{self, HttpProvider, ProviderKind, VendorRow};
 
 /// The largest answer, in bytes, that is read to its end before it is passed on.
 const WHOLE_ANSWER_CAP: usize = 32 << 20;
@@ -46,7 +48,11 @@ fn make(config: &resolved::Provider, workers: usize) -> Result<Arc<dyn port::Pro
             let provider = OpenAiCompatible::new(openai(name, http), client).map_err(|error| error.to_string())?;
             Ok(Arc::new(provider))
         }
-        ProviderKind::Ollama(_) => Err("ollama is on its way".to_owned()),
+        ProviderKind::Ollama(http) => {
+            let client = client(http, workers)?;
+            let config = OllamaConfig { name, api_key: http.api_key.clone(), headers: http.headers.clone() };
+            Ok(Arc::new(Ollama::new(config, client).map_err(|error| error.to_string())?))
+        }
         ProviderKind::Simulated(settings) => {
             let told = |faults: Vec<ConfigFault>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
             Ok(Arc::new(Simulated::new(name, (*settings).clone()).map_err(told)?))
@@ -66,18 +72,25 @@ fn client(http: &HttpProvider, workers: usize) -> Result<HttpClient, String> {
 }
 
 fn openai(name: Arc<str>, http: &HttpProvider) -> OpenAiConfig {
+    let vendor = http.vendor.as_deref().and_then(|vendor| Vendors::shipped().get(vendor));
     OpenAiConfig {
         name,
         api_key: http.api_key.clone(),
-        auth: AuthStyle::Bearer,
+        auth: vendor.map_or(AuthStyle::Bearer, Vendor::auth_style),
         headers: http.headers.clone(),
-        query: String::new(),
-        stream_usage: true,
+        query: vendor.and_then(Vendor::query).unwrap_or_default().to_owned(),
+        stream_usage: vendor.is_none_or(Vendor::stream_usage),
         whole_answer_cap: WHOLE_ANSWER_CAP,
     }
 }
 
 /// What the configuration needs to know of the shipped vendors.
-pub(crate) fn vendor_rows() -> Vec<resolved::VendorRow> {
-    Vec::new()
+pub(crate) fn vendor_rows() -> Vec<VendorRow> {
+    let row = |vendor: &Vendor| VendorRow {
+        name: vendor.name.clone(),
+        base_url: Some(vendor.base_url.clone()),
+        key_env: vendor.key_env.clone(),
+        key_required: vendor.key_required,
+    };
+    Vendors::shipped().iter().map(row).collect()
 }

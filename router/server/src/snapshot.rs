@@ -75,6 +75,13 @@ fn target(config: &resolved::Target, model: &resolved::Model, wired: &[Wired]) -
             TargetPrice::Known(price) => Some(price),
             TargetPrice::Unknown | TargetPrice::ByName(_) => None,
         },
+        price_by_name: match &config.price {
+            TargetPrice::ByName(_) => {
+                let price = config.price.clone();
+                Some(Arc::new(move |name: &str| price.of(name)))
+            }
+            TargetPrice::Known(_) | TargetPrice::Unknown => None,
+        },
     })
 }
 
