@@ -28,29 +28,51 @@ const VERBS: &[&str] =
 const OBJECTS: &[&str] = &["{c}", "the role of {c}", "how {c} and {b} fit together", "a careful reading of {c}"];
 const TAILS: &[&str] = &["", ", step by step", ", as far as these words go", ", which no real model has checked"];
 
-/// What stands in the place of a keyword that the model did not understand.
+/// What stands in the place of a keyword that the model did not understand, in turn.
 const VAGUE: &[&str] = &["the matter", "something else", "this point"];
+
+/// What sentences also speak of where the prompt gives little.
+const SETTING: &[&str] = &["the wider setting", "the details", "the next step"];
+
+/// Sentences that fill what is left of a length, longest first: one for each count of tokens from
+/// seven down to one.
+const CLOSINGS: &[&str] = &[
+    " That is one side of it.",
+    " There is more to say.",
+    " This much is clear.",
+    " So it seems.",
+    " So far.",
+    " Indeed.",
+    " …",
+];
 
 /// How many characters of one tool result are repeated.
 const RESULT_CHARS: usize = 400;
 
 /// Writes the text.
 pub(super) fn write(brief: &Brief<'_>, dice: &mut Dice) -> String {
-    let keys = understood(brief, dice);
+    let mut keys = understood(brief, dice);
     let mut text = opening(brief, &keys);
-    let opening_length = tokens::count(&text);
-    let mut length = opening_length;
-    while length < brief.length {
-        let start = text.len();
-        text.push(' ');
-        sentence(&mut text, &keys, dice);
-        // Sentences begin with a space, which is always a token's beginning, so lengths add up.
-        length += tokens::count(text.get(start..).unwrap_or_default());
+    if keys.len() < SETTING.len() {
+        keys.extend(SETTING);
     }
-    if length > brief.length && brief.length > opening_length {
-        let kept = tokens::prefix(&text, brief.length - 1).len();
-        text.truncate(kept);
-        text.push('.');
+    // Whatever is added begins with a space, which is always a token's beginning, so counts add up.
+    let mut left = brief.length.saturating_sub(tokens::count(&text));
+    loop {
+        let next = sentence(&keys, dice);
+        let count = tokens::count(&next);
+        if count > left {
+            break;
+        }
+        text.push_str(&next);
+        left -= count;
+    }
+    for closing in CLOSINGS {
+        let count = tokens::count(closing);
+        while count <= left {
+            text.push_str(closing);
+            left -= count;
+        }
     }
     text
 }
@@ -58,9 +80,10 @@ pub(super) fn write(brief: &Brief<'_>, dice: &mut Dice) -> String {
 /// The keywords as this model sees them: vague where it did not understand.
 fn understood<'a>(brief: &'a Brief<'_>, dice: &mut Dice) -> Vec<&'a str> {
     let model = hash(brief.model.as_bytes());
+    let mut vague = VAGUE.iter().copied().cycle();
     let see = |key: &'a String| {
         let mut own = Dice::new(&[model, hash(key.as_bytes())]);
-        if own.chance(brief.quality) { key.as_str() } else { own.pick(VAGUE).copied().unwrap_or_default() }
+        if own.chance(brief.quality) { key.as_str() } else { vague.next().unwrap_or_default() }
     };
     let mut keys: Vec<&str> = brief.words.keys.iter().map(see).collect();
     if keys.is_empty() {
@@ -96,20 +119,19 @@ fn listed(keys: &[&str]) -> String {
     }
 }
 
-fn sentence(text: &mut String, keys: &[&str], dice: &mut Dice) {
-    let start = text.len();
-    let mut key = || dice.pick(keys).copied().unwrap_or_default();
-    let (a, b, c) = (key(), key(), key());
+/// A sentence with a space before it. Its three things differ where there are three.
+fn sentence(keys: &[&str], dice: &mut Dice) -> String {
+    let start = dice.below(keys.len());
+    let step = 1 + dice.below(keys.len().saturating_sub(1) / 2);
+    let key = |turn: usize| keys.get((start + turn * step) % keys.len().max(1)).copied().unwrap_or_default();
     let mut part = |list: &[&str]| {
         let chosen = dice.pick(list).copied().unwrap_or_default();
-        chosen.replace("{a}", a).replace("{b}", b).replace("{c}", c)
+        chosen.replace("{a}", key(0)).replace("{b}", key(1)).replace("{c}", key(2))
     };
     let (subject, verb, object, tail) = (part(SUBJECTS), part(VERBS), part(OBJECTS), part(TAILS));
-    text.push_str(&format!("{subject} {verb} {object}{tail}."));
-    if let Some(first) = text.get(start..).and_then(|sentence| sentence.chars().next()) {
-        let upper: String = first.to_uppercase().collect();
-        text.replace_range(start..start + first.len_utf8(), &upper);
-    }
+    let mut letters = subject.chars();
+    let first: String = letters.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
+    format!(" {first}{} {verb} {object}{tail}.", letters.as_str())
 }
 
 #[cfg(test)]
@@ -125,7 +147,7 @@ mod tests {
     fn it_says_that_it_is_simulated_and_names_the_topic() {
         let text = text("How do rivers shape valleys?", 1.0, 60);
         assert!(text.starts_with("[sim-fast] This is a simulated answer about rivers, shape and valleys."), "{text}");
-        assert!(text.ends_with('.'));
+        assert!(text.ends_with(['.', '…']));
     }
 
     #[test]
@@ -134,6 +156,24 @@ mod tests {
             assert_eq!(tokens::count(&text("How do rivers shape valleys?", 1.0, length)), length);
         }
         assert!(text("rivers", 1.0, 1).ends_with("answer about rivers."));
+    }
+
+    #[test]
+    fn closings_fill_any_rest_with_one_token_less_each() {
+        let counts: Vec<u64> = CLOSINGS.iter().map(|closing| tokens::count(closing)).collect();
+        assert_eq!(counts, [7, 6, 5, 4, 3, 2, 1]);
+    }
+
+    #[test]
+    fn sentences_are_whole_and_speak_of_different_things() {
+        let keys = ["one", "two", "three"];
+        let mut dice = Dice::new(&[9]);
+        for _ in 0..100 {
+            let sentence = sentence(&keys, &mut dice);
+            assert!(sentence.starts_with(' ') && sentence.ends_with('.'), "{sentence}");
+            assert!(keys.iter().all(|key| sentence.to_lowercase().matches(key).count() < 2), "{sentence}");
+        }
+        assert!(sentence(&["alone"], &mut dice).to_lowercase().contains("alone"));
     }
 
     #[test]
