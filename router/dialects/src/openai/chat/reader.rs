@@ -329,8 +329,10 @@ impl Key {
 
     fn find(&self, data: &[u8]) -> Seen {
         let mut seen = Seen::default();
-        for at in self.places(data) {
-            match value_behind(data, at + self.len) {
+        let mut from = 0;
+        while let Some(at) = self.next(data, from) {
+            from = at + self.len;
+            match value_behind(data, from) {
                 Some(b'n') => seen.nulls += 1,
                 Some(_) => seen.value = true,
                 None => {}
@@ -342,12 +344,25 @@ impl Key {
     /// Whether the name stands as a key with a value other than null and false, or as a value:
     /// some servers tell errors as `"object":"error"`.
     fn stands_in(&self, data: &[u8]) -> bool {
-        self.places(data).any(|at| !matches!(value_behind(data, at + self.len), Some(b'n' | b'f')))
+        let mut from = 0;
+        while let Some(at) = self.next(data, from) {
+            from = at + self.len;
+            if !matches!(value_behind(data, from), Some(b'n' | b'f')) {
+                return true;
+            }
+        }
+        false
     }
 
-    fn places<'a>(&'a self, data: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-        let is_token = |at: &usize| at.checked_sub(1).and_then(|before| data.get(before)) != Some(&b'\\');
-        self.finder.find_iter(data).filter(is_token)
+    /// The next place from `at` on where the name stands as a token of its own.
+    fn next(&self, data: &[u8], mut at: usize) -> Option<usize> {
+        loop {
+            at += self.finder.find(data.get(at..)?)?;
+            if at.checked_sub(1).and_then(|before| data.get(before)) != Some(&b'\\') {
+                return Some(at);
+            }
+            at += 1;
+        }
     }
 }
 
