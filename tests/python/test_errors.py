@@ -141,11 +141,20 @@ def test_the_callers_patience_bounds_the_routers_wait(client):
 @pytest.mark.parametrize("model", ["cut-chunk:3", "reset-stream:3", "error-in-200:3"])
 def test_a_stream_that_breaks_raises_api_error_after_what_came(client, model):
     texts = []
-    with pytest.raises(openai.APIError):
+    with pytest.raises(openai.APIError) as failed:
         with ask(client, model, stream=True) as stream:
             for chunk in stream:
                 texts.append(chunk.choices[0].delta.content)
     assert texts == ["token0 ", "token1 ", "token2 "]
+    assert failed.value.code == ("overloaded" if model.startswith("error-in") else "provider_cut")
+
+
+def test_half_an_event_that_has_gone_out_is_followed_by_nothing(client):
+    """Who asked for usage gets the provider's bytes as they arrive; an error cannot be told inside an event."""
+    with pytest.raises(openai.APIError):
+        with ask(client, "cut-chunk:3", stream=True, stream_options={"include_usage": True}) as stream:
+            for _ in stream:
+                pass
 
 
 async def test_a_broken_stream_raises_in_the_async_client(async_client):

@@ -117,8 +117,7 @@ async def test_a_second_signal_ends_at_once(router):
 
 
 def books(router) -> list[dict]:
-    rows = httpx.get(f"{router.admin_url}/admin/usage?limit=100").json()
-    return rows["rows"] if isinstance(rows, dict) else rows
+    return httpx.get(f"{router.admin_url}/admin/usage?limit=100").json()["rows"]
 
 
 async def test_the_books_hold_every_exchange_with_its_exact_usage(router):

@@ -115,9 +115,12 @@ impl StreamBody {
         self.upstream = None;
         let mut out = Vec::new();
         self.tap.finish(&mut out);
-        self.ready.extend(out);
         let cut = || self.tap.report().failure.clone().filter(|failure| failure.kind() == ErrorKind::ProviderCut);
         self.end = error.or_else(cut);
+        // Half an event that was held back is of no use to the caller, and in the way of the error.
+        if self.end.is_none() {
+            self.ready.extend(out);
+        }
     }
 }
 

@@ -90,7 +90,7 @@ fn success(answer: Answer) -> Response<OutBody> {
     let events = headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
     let out = match body.as_mut().take_full() {
         Some(bytes) => OutBody::full(bytes),
-        None => OutBody::Stream(Relay { body, events, end: End::Open }),
+        None => OutBody::Stream(Relay { body, events, between: true, end: End::Open }),
     };
     let mut response = Response::new(out);
     *response.status_mut() = status;
@@ -107,9 +107,6 @@ fn failure(error: &Error) -> Response<OutBody> {
     let mut response = Response::new(OutBody::full(errors::body(error)));
     *response.status_mut() = errors::status(error);
     let headers = response.headers_mut();
-    if let Some(provider) = error.provider_reply() {
-        errors::passthrough_headers(&provider.headers, headers);
-    }
     errors::headers(error, headers);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ERROR, HeaderValue::from_static(error.kind().code()));
@@ -140,6 +137,8 @@ fn notes(notes: &Notes, received: Instant, headers: &mut HeaderMap) {
 pub struct Relay {
     body: BoxBody,
     events: bool,
+    /// Whether what has gone out ends with a whole event.
+    between: bool,
     end: End,
 }
 
@@ -152,10 +151,22 @@ enum End {
 impl Relay {
     /// An error after the head has gone: told as an event where the answer is made of events, so
     /// that client libraries raise it; otherwise the connection is cut, so that a half answer is
-    /// not taken for a whole one.
+    /// not taken for a whole one. Behind half an event nothing can be told: it would become part of
+    /// that event, or end it as garbage.
     fn broken(&mut self, error: &Error) -> Result<Frame<Bytes>, Broken> {
         self.end = End::Done;
-        if self.events { Ok(Frame::data(errors::stream_event(error))) } else { Err(Broken(error.clone())) }
+        if self.events && self.between {
+            Ok(Frame::data(errors::stream_event(error)))
+        } else {
+            Err(Broken(error.clone()))
+        }
+    }
+
+    fn pass(&mut self, bytes: Bytes) -> Frame<Bytes> {
+        if self.events && !bytes.is_empty() {
+            self.between = [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"].iter().any(|blank| bytes.ends_with(blank));
+        }
+        Frame::data(bytes)
     }
 }
 
@@ -190,7 +201,7 @@ impl Body for OutBody {
             return Poll::Ready(None);
         }
         match ready!(relay.body.as_mut().poll_chunk(cx)) {
-            Some(Ok(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            Some(Ok(bytes)) => Poll::Ready(Some(Ok(relay.pass(bytes)))),
             Some(Err(error)) => Poll::Ready(Some(relay.broken(&error))),
             None => {
                 relay.end = End::Done;

@@ -82,7 +82,7 @@ impl Control for Running {
 
     fn usage_recent(&self, limit: usize) -> BoxFuture<'static, Result<Value, Error>> {
         let rows = self.desk.ask(move |store| store.recent(limit));
-        Box::pin(async move { Ok(json!({ "rows": rows.await? })) })
+        Box::pin(async move { Ok(json!(rows.await?)) })
     }
 
     fn usage_totals(&self, by: GroupBy, since_ms: u64) -> BoxFuture<'static, Result<Value, Error>> {
@@ -92,7 +92,7 @@ impl Control for Running {
             GroupBy::Provider => atp_store::GroupBy::Provider,
         };
         let totals = self.desk.ask(move |store| store.totals(since_ms, by));
-        Box::pin(async move { Ok(json!({ "since_ms": since_ms, "totals": totals.await? })) })
+        Box::pin(async move { Ok(json!(totals.await?)) })
     }
 
     fn unix_millis(&self) -> u64 {

@@ -130,6 +130,11 @@ where
         let phase = drain.phase();
         if seen != Some(phase) {
             if phase >= Phase::Closing && seen.is_none_or(|seen| seen < Phase::Closing) {
+                // A connection on which nothing has been read yet would be closed at once, although
+                // its first request has already arrived: let it be read before.
+                if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(outcome);
+                }
                 graceful(connection.as_mut());
             }
             seen = Some(phase);
