@@ -77,11 +77,6 @@ impl Document {
         named.unwrap_or_else(|| self.mark(path))
     }
 
-    /// Whether the file says anything at `path`.
-    pub(super) fn has(&self, path: &FieldPath) -> bool {
-        self.find(&path.0).is_some_and(|node| !matches!(node.value, Value::Null))
-    }
-
     /// What stands at `path`, in words fit for an error: never a secret.
     pub(super) fn found(&self, path: &FieldPath) -> Option<String> {
         let node = self.find(&path.0)?;

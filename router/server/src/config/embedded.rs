@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use atp_adapters::simulated::SimulatedConfig;
 
 use super::document::Document;
-use super::env::{self, Env, LOCAL_MODEL_NAME, LOCAL_MODEL_URL, OLLAMA_BASE_URL, OPENAI_API_KEY};
-use super::error::ConfigErrors;
+use super::env::{self, Env, LOCAL_MODEL_NAME, LOCAL_MODEL_URL, OLLAMA_BASE_URL, OPENAI_API_KEY, OPENAI_BASE_URL};
+use super::error::{Code, ConfigError, ConfigErrors};
 use super::raw::{RawConfig, RawKind, RawModel, RawPrices, RawProvider, RawTarget};
 use super::resolve::{Context, resolve};
 use super::resolved::{Resolved, VendorRow};
@@ -26,9 +26,26 @@ const FREE: RawPrices = RawPrices { input: 0, output: 0, cached_input: None };
 /// # Errors
 /// Every environment variable with a bad value.
 pub fn embedded(env: &dyn Env, vendors: &[VendorRow]) -> Result<Resolved, ConfigErrors> {
+    let errors = match assemble(env, vendors, None) {
+        Ok(resolved) => return Ok(resolved),
+        Err(errors) => errors,
+    };
+    // Who points OpenAI's client libraries at the router has the router's own address in this variable.
+    let is_ours = |error: &ConfigError| error.field == OPENAI_BASE_URL && error.code == Code::Conflict;
+    if !errors.errors().iter().any(is_ours) {
+        return Err(errors);
+    }
+    let mut resolved = assemble(env, vendors, Some(OPENAI_API_KEY))?;
+    resolved.warnings.push(format!("{OPENAI_BASE_URL} is the router's own address: the provider `openai` is left out"));
+    Ok(resolved)
+}
+
+/// The configuration without the vendor whose key is in the variable `without`.
+fn assemble(env: &dyn Env, vendors: &[VendorRow], without: Option<&str>) -> Result<Resolved, ConfigErrors> {
     let mut raw = RawConfig::default();
     local(&mut raw, env);
-    vendors_with_keys(&mut raw, env, vendors);
+    let wanted = vendors.iter().filter(|vendor| without.is_none() || vendor.key_env.as_deref() != without);
+    vendors_with_keys(&mut raw, env, wanted);
     if env::set(env, OLLAMA_BASE_URL).is_some() {
         provider(&mut raw, "ollama", RawProvider { kind: Some(RawKind::Ollama), ..RawProvider::default() });
         model(&mut raw, "ollama/*", "ollama", None, Some(FREE));
@@ -81,7 +98,7 @@ fn local(raw: &mut RawConfig, env: &dyn Env) {
     model(raw, &name, "local", None, Some(FREE));
 }
 
-fn vendors_with_keys(raw: &mut RawConfig, env: &dyn Env, vendors: &[VendorRow]) {
+fn vendors_with_keys<'v>(raw: &mut RawConfig, env: &dyn Env, vendors: impl Iterator<Item = &'v VendorRow>) {
     let mut used = BTreeSet::new();
     for vendor in vendors {
         let Some(variable) = &vendor.key_env else { continue };

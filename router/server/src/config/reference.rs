@@ -53,7 +53,7 @@ pub fn reference_markdown() -> String {
     let mut out = INTRO.to_owned();
     for (name, section) in sections(&schema) {
         // Writing to a `String` cannot fail.
-        let _ = write_section(&mut out, &name, section);
+        let _ = write_section(&mut out, &heading(&name), section);
     }
     let _ = write_environment(&mut out);
     out
@@ -61,7 +61,7 @@ pub fn reference_markdown() -> String {
 
 /// Every type with fields, in the order in which a reader meets them.
 fn sections(schema: &Value) -> Vec<(String, &Value)> {
-    let mut found = vec![("The file".to_owned(), schema)];
+    let mut found = vec![("the file".to_owned(), schema)];
     let mut waiting = VecDeque::from([schema]);
     while let Some(next) = waiting.pop_front() {
         let mut names = Vec::new();
@@ -93,6 +93,18 @@ fn references(value: &Value, names: &mut Vec<String>) {
 
 fn reference(fields: &Map<String, Value>) -> Option<&str> {
     fields.get("$ref")?.as_str()?.strip_prefix("#/$defs/")
+}
+
+/// `SimulatedModel` as `simulated model`.
+fn heading(name: &str) -> String {
+    let mut words = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !words.is_empty() && !words.ends_with(' ') && !name.contains(' ') {
+            words.push(' ');
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words
 }
 
 fn write_section(out: &mut String, name: &str, section: &Value) -> std::fmt::Result {
@@ -148,7 +160,8 @@ fn shape(fields: &Map<String, Value>) -> String {
 /// A type in words, with a link where it has a section of its own.
 fn type_name(about: &Value) -> String {
     if let Some(name) = about.as_object().and_then(reference) {
-        return format!("[{name}](#{})", name.to_lowercase());
+        let heading = heading(name);
+        return format!("[{heading}](#{})", heading.replace(' ', "-"));
     }
     if let Some(words) = words(about) {
         return words;

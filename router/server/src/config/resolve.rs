@@ -88,7 +88,7 @@ fn check_addresses(raw: &RawConfig, context: &mut Context<'_>, overrides: &Overr
         let issue = Issue::new(Code::Conflict, "callers and the admin port would share one address");
         context.fail(&FieldPath::of(&["admin", "listen"]), issue.found(&format!("`{admin}`")).allowed("another port"));
     }
-    let keyless = raw.keys.len() == 0 && !context.document.has(&FieldPath::of(&["keys"]));
+    let keyless = raw.keys.is_empty() && !context.is_reported(&FieldPath::of(&["keys"]));
     if keyless && raw.allow_anonymous != Some(true) && !listen.ip().is_loopback() {
         let message = "without API keys, the router serves only its own machine, and this address is open to others";
         let issue = Issue::new(Code::Conflict, message).found(&format!("`{listen}`"));

@@ -118,7 +118,7 @@ fn targets(
     raw: &RawModel,
     providers: &Providers<'_>,
 ) -> Vec<Target> {
-    if raw.targets.len() == 0 {
+    if raw.targets.is_empty() {
         let issue = Issue::new(Code::MissingField, "a model without targets can answer nothing");
         context.fail(&path.key("targets"), issue.allowed("at least one `{ provider: NAME }`"));
     }

@@ -177,6 +177,8 @@ fn keys_keep_only_their_digest_and_take_the_common_limit() {
 fn an_open_address_without_keys_is_served_only_on_purpose() {
     let text = format!("{UP}listen: 0.0.0.0:7443\n");
     assert_eq!(bad(&text)[0].code, Code::Conflict);
+    assert_eq!(bad(&format!("{text}keys: []\n"))[0].code, Code::Conflict);
+    assert_eq!(bad(&format!("{text}keys:\n"))[0].code, Code::Conflict);
     assert!(good(&format!("{text}allow_anonymous: true\n")).allow_anonymous);
 }
 

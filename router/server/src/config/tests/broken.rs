@@ -7,7 +7,7 @@ fn environment() -> BTreeMap<String, String> {
     env(&[("WORD", "a word"), ("SECRET", "ftp://sk-live-0123456789/v1")])
 }
 
-fn files() -> Vec<PathBuf> {
+pub(super) fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/tests/broken");
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect();

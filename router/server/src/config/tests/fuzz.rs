@@ -49,7 +49,7 @@ const PIECES: [&str; 40] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
@@ -67,6 +67,16 @@ proptest! {
         let mut bytes = MINIMAL.as_bytes().to_vec();
         fuzz_parse(&bytes[..at]);
         bytes[at] = byte;
+        fuzz_parse(&bytes);
+    }
+
+    #[test]
+    fn wrong_files_cut_and_joined_never_panic(one in any::<prop::sample::Index>(), other in any::<prop::sample::Index>(),
+                                              cut in any::<prop::sample::Index>(), joint in any::<prop::sample::Index>()) {
+        let files = super::broken::files();
+        let (one, other) = (std::fs::read(one.get(&files)).unwrap(), std::fs::read(other.get(&files)).unwrap());
+        let mut bytes = one[..cut.index(one.len() + 1)].to_vec();
+        bytes.extend_from_slice(&other[joint.index(other.len() + 1)..]);
         fuzz_parse(&bytes);
     }
 

@@ -67,10 +67,15 @@ fn a_bad_variable_is_named() {
         assert_eq!(errors.errors().len(), 1, "{errors}");
         assert_eq!(errors.errors()[0].field, variable);
     }
-    let errors =
-        embedded(&env(&[("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", "http://127.0.0.1:7443/v1")]), &vendors())
-            .unwrap_err();
-    assert_eq!(errors.errors()[0].field, "OPENAI_BASE_URL");
+}
+
+#[test]
+fn the_router_s_own_address_is_no_provider() {
+    let own = [("OPENAI_API_KEY", "anything"), ("OPENAI_BASE_URL", "http://localhost:7443/v1"), ("GROQ_API_KEY", "k")];
+    let resolved = up(&own);
+    let names: Vec<&str> = resolved.providers.iter().map(|provider| &*provider.name).collect();
+    assert_eq!(names, ["groq", "simulated"]);
+    assert!(resolved.warnings.iter().any(|warning| warning.contains("OPENAI_BASE_URL")), "{:?}", resolved.warnings);
 }
 
 #[test]

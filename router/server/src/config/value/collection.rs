@@ -71,9 +71,9 @@ impl<T> Listed<T> {
         self.0.iter().enumerate().filter_map(|(place, item)| item.as_ref().map(|item| (place, item)))
     }
 
-    /// How many items the file has, wrong ones included.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+    /// Whether the file has no item, wrong ones included.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
