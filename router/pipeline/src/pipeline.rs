@@ -118,18 +118,19 @@ impl Pipeline {
 }
 
 impl Gateway for Pipeline {
-    fn call(&self, exchange: Exchange) -> BoxFuture<'static, Reply> {
+    fn call(&self, mut exchange: Exchange) -> BoxFuture<'static, Reply> {
         let shared = Arc::clone(&self.0);
         let live = shared.live.load_full();
         let found = live.find(&exchange);
         let policy = found.as_ref().map_or(OnDisconnect::Cancel, |found| found.route.on_disconnect);
         let Some(limit) = leave::limit_of(policy, &exchange) else {
-            return Box::pin(stack::run(Call { shared, live, found, exchange, left: None }));
+            let call = Call { shared, live, found, left: None };
+            return Box::pin(async move { stack::run(call, &mut exchange).await });
         };
         let left = Arc::new(AtomicBool::new(false));
         let spawn = Arc::clone(&shared.spawn);
-        let call = Call { shared, live, found, exchange, left: Some(Arc::clone(&left)) };
-        let inner: BoxFuture<'static, Reply> = Box::pin(stack::run(call));
+        let call = Call { shared, live, found, left: Some(Arc::clone(&left)) };
+        let inner: BoxFuture<'static, Reply> = Box::pin(async move { stack::run(call, &mut exchange).await });
         Box::pin(Lasting { inner: Some(inner), spawn, left, limit, begun: false })
     }
 

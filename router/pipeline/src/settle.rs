@@ -70,9 +70,9 @@ pub(crate) enum Ending<'a> {
 }
 
 /// Opens the books.
-pub(crate) fn open(shared: &Arc<Shared>, exchange: &Exchange, left: Option<Arc<AtomicBool>>) -> Books {
+pub(crate) fn open(shared: Arc<Shared>, exchange: &Exchange, left: Option<Arc<AtomicBool>>) -> Books {
     Books {
-        shared: Arc::clone(shared),
+        shared,
         route: None,
         id: exchange.id,
         caller: Arc::clone(&exchange.caller),

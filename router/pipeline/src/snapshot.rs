@@ -77,7 +77,14 @@ impl Target {
     /// A target without weight and price, with the default timers.
     #[must_use]
     pub fn new(provider: Arc<dyn Provider>, model: impl Into<Arc<str>>) -> Self {
-        Self { provider, model: model.into(), weight: None, timeouts: Timeouts::default(), price: None, price_by_name: None }
+        Self {
+            provider,
+            model: model.into(),
+            weight: None,
+            timeouts: Timeouts::default(),
+            price: None,
+            price_by_name: None,
+        }
     }
 }
 

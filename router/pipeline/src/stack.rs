@@ -63,40 +63,45 @@ impl Step {
     }
 }
 
-/// An exchange that goes its way.
+/// An exchange that goes its way: what it began with.
 pub(crate) struct Call {
     pub(crate) shared: Arc<Shared>,
     /// The configuration that it began with.
     pub(crate) live: Arc<Live>,
     pub(crate) found: Option<Found>,
-    pub(crate) exchange: Exchange,
     /// Set when the caller leaves, where the work goes on without him.
     pub(crate) left: Option<Arc<AtomicBool>>,
 }
 
 /// Takes an exchange through all steps.
-pub(crate) async fn run(call: Call) -> Reply {
-    let mut books = settle::open(&call.shared, &call.exchange, call.left.clone());
-    match steps(&mut books, call).await {
+///
+/// The exchange is a kilobyte: it stays where it is and is lent to each step, because what an async
+/// function owns is copied into its state, and again into that of the next.
+pub(crate) async fn run(call: Call, exchange: &mut Exchange) -> Reply {
+    let mut books = settle::open(call.shared, exchange, call.left);
+    match steps(&mut books, &call.live, call.found, exchange).await {
         Ok((opening, now)) => books.answer(opening, now),
         Err(error) => books.refuse(error),
     }
 }
 
-async fn steps(books: &mut Books, call: Call) -> Result<(Opening, Instant), Error> {
-    let Call { live, found, mut exchange, .. } = call;
-
+async fn steps(
+    books: &mut Books,
+    live: &Live,
+    found: Option<Found>,
+    exchange: &mut Exchange,
+) -> Result<(Opening, Instant), Error> {
     books.enter(Step::Limit);
-    books.hold(limit::admit(&live, &exchange.caller, &books.shared.metrics.permits)?);
+    books.hold(limit::admit(live, &exchange.caller, &books.shared.metrics.permits)?);
 
     books.enter(Step::Choose);
-    let Found { route, star } = choose::route(found, &live, &exchange)?;
+    let Found { route, star } = choose::route(found, live, exchange)?;
     books.route = Some(Arc::clone(&route));
     let order = choose::order(&route);
 
     books.enter(Step::Attempt);
     let payload = std::mem::replace(&mut exchange.payload, Payload::Rope(Rope::new()));
-    let plan = Plan { exchange: &exchange, route: &route, star: star.as_ref(), retries: &live.retries, order };
+    let plan = Plan { exchange, route: &route, star: star.as_ref(), retries: &live.retries, order };
     // Each try of the plan enters `Step::Lane`.
     attempt::run(books, plan, payload).await
 }

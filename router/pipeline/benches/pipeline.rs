@@ -1,0 +1,96 @@
+//! What the whole request path costs without a provider: one exchange through every step, answered
+//! at once, and settled.
+
+use std::hint::black_box;
+use std::num::NonZeroU32;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use atp_core::port::{BoxFuture, Gateway, Ledger, Provider, Try, UsageRow};
+use atp_core::{
+    Answer, Caller, Error, Exchange, Fields, FullBody, Operation, Payload, Price, Report, RequestId, Rope, Usage,
+};
+use atp_pipeline::{KeyLimit, Model, Parts, Pipeline, PipelineMetrics, RateLimit, Snapshot, Target};
+use bytes::Bytes;
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use http::{HeaderMap, Method, StatusCode};
+
+struct AtOnce(Arc<str>);
+
+impl Provider for AtOnce {
+    fn name(&self) -> &Arc<str> {
+        &self.0
+    }
+
+    fn call<'a>(&'a self, _: Try<'a>) -> BoxFuture<'a, Result<Answer, Error>> {
+        Box::pin(async {
+            let usage = Some(Usage { input: 100, output: 20, ..Usage::default() });
+            let report = Report { usage, content: true, complete: true, ..Report::default() };
+            let body = Box::pin(FullBody::new(Bytes::from_static(b"{}"), report));
+            Ok(Answer { status: StatusCode::OK, headers: HeaderMap::new(), body })
+        })
+    }
+}
+
+struct Forget;
+
+impl Ledger for Forget {
+    fn record(&self, row: UsageRow) {
+        black_box(row);
+    }
+}
+
+fn pipeline(rate: Option<RateLimit>) -> Option<Pipeline> {
+    let metrics = PipelineMetrics::register(&prometheus::Registry::new()).ok()?;
+    let parts = Parts { ledger: Arc::new(Forget), metrics, spawn: Arc::new(drop), status: |_| 500 };
+    let targets = vec![Target::new(Arc::new(AtOnce("far".into())), "far-model")];
+    let price = Some(Price { input: 1_000_000, output: 2_000_000, cached_input: 500_000 });
+    let models = vec![Model { price, ..Model::new("m", targets) }];
+    let keys = vec![KeyLimit { key: "anonymous".into(), rate }];
+    Pipeline::new(parts, &Snapshot { models, keys, ..Snapshot::default() }).ok()
+}
+
+fn exchange(caller: &Arc<Caller>, model: &Arc<str>, path: &Arc<str>) -> Exchange {
+    Exchange {
+        id: RequestId::from_parts(1, 1),
+        caller: Arc::clone(caller),
+        operation: Operation::Chat,
+        model: Arc::clone(model),
+        method: Method::POST,
+        path: Arc::clone(path),
+        headers: HeaderMap::new(),
+        payload: Payload::Rope(Rope::from(Bytes::from_static(b"{\"model\":\"m\"}"))),
+        fields: Fields::default(),
+        stream: false,
+        patience: None,
+        received: tokio::time::Instant::now().into_std(),
+    }
+}
+
+fn serve(pipeline: &Pipeline, exchange: Exchange) -> Option<Bytes> {
+    let mut call = pin!(pipeline.call(exchange));
+    // The provider answers at once, so one poll is all.
+    let Poll::Ready(reply) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { return None };
+    reply.result.ok()?.body.as_mut().take_full()
+}
+
+fn bench(criterion: &mut Criterion) {
+    let (caller, model, path) = (Arc::new(Caller::anonymous()), Arc::from("m"), Arc::from("/chat/completions"));
+    let limit = NonZeroU32::MAX;
+    for (name, rate) in
+        [("one exchange", None), ("one exchange, rate limited", Some(RateLimit { per_second: limit, burst: limit }))]
+    {
+        let Some(pipeline) = pipeline(rate) else { continue };
+        criterion.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || exchange(&caller, &model, &path),
+                |exchange| serve(&pipeline, exchange).map(black_box),
+                BatchSize::SmallInput,
+            );
+        });
+    }
+}
+
+criterion_group!(benches, bench);
+criterion_main!(benches);
