@@ -1,3 +1,5 @@
+//! Places in the file, and what an error may show of it.
+
 use super::mask::{is_shown, looks_secret, mask, mask_line, mask_words};
 use super::*;
 

@@ -1,3 +1,5 @@
+//! What the shipped price table knows, and what it must not guess.
+
 use super::*;
 
 fn input(vendor: Option<&str>, name: &str) -> Option<u64> {

@@ -114,3 +114,11 @@ fn bytes_that_are_not_text_are_told_by_their_place() {
     let [error] = errors.errors() else { panic!("{errors}") };
     assert_eq!((error.line, error.column), (Some(2), Some(9)));
 }
+
+#[test]
+fn a_tab_for_indentation_is_told_by_its_place() {
+    let errors = bad("providers:\n\tup: { kind: openai }\n");
+    let [error] = errors.as_slice() else { panic!("{errors:?}") };
+    assert_eq!((error.code, error.line, error.column), (Code::Syntax, Some(2), Some(2)));
+    assert!(error.message.contains("tabs"), "{error}");
+}
