@@ -205,12 +205,12 @@ fn nginx(binary: &Path, directory: &Path, listen: SocketAddr, upstream: SocketAd
     Ok(command)
 }
 
-/// Everything that costs is on: a key, a rate limit for it, accounting, a name for every model.
+/// Everything that costs is on: a key, a rate limit for it, prices, the ledger, a name for every model.
 fn atp(binary: &Path, directory: &Path, listen: SocketAddr, upstream: SocketAddr) -> io::Result<Command> {
     let admin = free_address()?;
     let models = super::scenario::MODELS
         .iter()
-        .map(|model| format!("  {model}: {{ targets: [ {{ provider: up, model: {model} }} ] }}\n"))
+        .map(|model| format!("  {model}: {{ targets: [ {{ provider: up, model: {model} }} ], prices: {{ input: 150000, output: 600000 }} }}\n"))
         .collect::<String>();
     let config = format!(
         "listen: {listen}

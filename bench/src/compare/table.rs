@@ -16,10 +16,10 @@ const COLUMNS: [(&str, usize); 11] = [
     ("calls", 7),
     ("switches", 10),
     ("req/s", 9),
-    ("p50 us", 9),
-    ("p99 us", 9),
-    ("p99.9 us", 10),
-    ("x p50/p99", 11),
+    ("p50 us", 10),
+    ("p99 us", 10),
+    ("p99.9 us", 11),
+    ("x p50/p99", 14),
 ];
 
 /// Draws everything that was found.
