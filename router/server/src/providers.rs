@@ -78,9 +78,17 @@ fn openai(name: Arc<str>, http: &HttpProvider) -> OpenAiConfig {
         api_key: http.api_key.clone(),
         auth: vendor.map_or(AuthStyle::Bearer, Vendor::auth_style),
         headers: http.headers.clone(),
-        query: vendor.and_then(Vendor::query).unwrap_or_default().to_owned(),
+        query: query(http, vendor),
         stream_usage: vendor.is_none_or(Vendor::stream_usage),
         whole_answer_cap: WHOLE_ANSWER_CAP,
+    }
+}
+
+/// The configured query wins over the vendor's.
+fn query(http: &HttpProvider, vendor: Option<&Vendor>) -> String {
+    match http.query.as_str() {
+        "" => vendor.and_then(Vendor::query).unwrap_or_default().to_owned(),
+        configured => configured.to_owned(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What common models cost: the shipped table, with the date on which its prices were known.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -106,8 +107,9 @@ impl PriceTable {
     #[must_use]
     pub fn lookup(&self, vendor: Option<&str>, name: &str) -> Option<Price> {
         let own = vendor.and_then(|vendor| self.prices.get(vendor));
-        // Makers write capitals in some names and not in others.
-        let name = name.to_ascii_lowercase();
+        // Makers write capitals in some names and not in others. Most have none, and cost no allocation here.
+        let upper = name.bytes().any(|byte| byte.is_ascii_uppercase());
+        let name = if upper { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) };
         own.into_iter().chain(self.prices.get("")).find_map(|prices| find(prices, &name))
     }
 }
@@ -124,21 +126,26 @@ fn find(prices: &BTreeMap<String, Price>, name: &str) -> Option<Price> {
 
 /// The name without one dated or versioned end.
 fn undated(name: &str) -> &str {
-    let parts: Vec<&str> = name.rsplitn(4, '-').collect();
+    let mut ends = name.rsplit('-');
+    let parts = [ends.next(), ends.next(), ends.next(), ends.next()];
     let digits = |text: &str, count: usize| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
     let cut = |length: usize| name.len().checked_sub(length).and_then(|end| name.get(..end)).unwrap_or(name);
-    match parts.as_slice() {
+    match parts {
         // -2024-08-06
-        [day, month, year, _] if digits(day, 2) && digits(month, 2) && digits(year, 4) => cut(11),
+        [Some(day), Some(month), Some(year), Some(_)] if digits(day, 2) && digits(month, 2) && digits(year, 4) => {
+            cut(11)
+        }
         // -08-2024
-        [year, month, _, ..] if digits(month, 2) && digits(year, 4) && year.starts_with("20") => cut(8),
+        [Some(year), Some(month), Some(_), _] if digits(month, 2) && digits(year, 4) && year.starts_with("20") => {
+            cut(8)
+        }
         // -20250514
-        [date, _, ..] if digits(date, 8) => cut(9),
+        [Some(date), Some(_), ..] if digits(date, 8) => cut(9),
         // -0125, -2407
-        [date, _, ..] if digits(date, 4) => cut(5),
+        [Some(date), Some(_), ..] if digits(date, 4) => cut(5),
         // -001
-        [version, _, ..] if digits(version, 3) => cut(4),
-        ["latest", _, ..] => cut(7),
+        [Some(version), Some(_), ..] if digits(version, 3) => cut(4),
+        [Some("latest"), Some(_), ..] => cut(7),
         _ => name,
     }
 }

@@ -32,7 +32,7 @@ pub(in super::super) struct RawProvider {
     /// HTTP/2 towards this provider: `auto` agrees on it by TLS, `on` also speaks it in the clear, `off` never does.
     #[schemars(extend("default" = "auto"))]
     pub(in super::super) http2: Option<Http2>,
-    /// A query added to every request, such as Azure's `api-version=2024-10-21`.
+    /// A query added to every request, such as Azure's `api-version=2024-10-21`; instead of the vendor's, where it has one.
     pub(in super::super) query: Option<String>,
     /// What a provider of kind `simulated` pretends. Without it, three ready models: `sim-fast`, `sim-balanced` and
     /// `sim-high`.
