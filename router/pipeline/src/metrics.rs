@@ -4,8 +4,8 @@
 //! under its pattern, a raw provider under `providers/NAME`. What a request touches is resolved once
 //! per snapshot; only failures look labels up.
 //!
-//! The names that the mission fixes are not counted a second time: [`mission`] derives them from
-//! these when they are asked for.
+//! The names that the mission fixes are not counted a second time: a collector, in
+//! `metrics/mission.rs`, derives them from these when they are asked for.
 
 mod in_flight;
 mod mission;

@@ -1,6 +1,6 @@
 //! The order of the request path, and why each step stands where it stands.
 //!
-//! This is the table of contents. A new step is a line in [`Step`], a line in [`steps`] at the same
+//! This is the table of contents. A new step is a line in [`Step`], a line in `steps` at the same
 //! place, and a module of its own: privacy and policy between limit and choose (nothing may be
 //! stored or leave before them), then the cache (neither its key nor its value may hold personal
 //! data), then budget and queue (a hit is free; nobody waits for what he cannot pay), so that choose

@@ -200,6 +200,24 @@ async fn unknown_usage_and_unknown_price_are_counted_not_zero() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wildcards_price_is_that_of_the_name_it_stands_for() {
+    let far = Scripted::new("far", vec![full("a")]);
+    let mut any = model("any/*", &[&far]);
+    any.price = None;
+    any.targets[0].model = "*".into();
+    any.targets[0].price_by_name = Some(Arc::new(|name| (name == "known").then_some(PRICE)));
+    let house = House::new(&[&far], &snapshot(vec![any]));
+    for (name, cost) in [("any/known", Some(MicroUsd(COST))), ("any/other", None)] {
+        let reply = house.ask(chat(name)).await;
+        assert_eq!(reply.notes.cost, cost, "{name}");
+        read(reply.result.unwrap().body).await.unwrap();
+        assert_eq!(house.rows().last().unwrap().cost, cost, "{name}");
+    }
+    house.closed(2);
+    assert_eq!(house.metric("atp_unknown_price_total", &[("model", "any/*")]), 1.0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_at_an_entrance_is_counted() {
     let far = Scripted::new("far", vec![full("unasked")]);
     let house = House::serving(&[&far]);

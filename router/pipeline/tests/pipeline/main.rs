@@ -16,6 +16,8 @@ mod leaving;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod lines;
+#[cfg(test)]
 mod numbers;
 #[cfg(test)]
 mod routes;
