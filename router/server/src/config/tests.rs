@@ -66,10 +66,14 @@ fn root() -> PathBuf {
 
 /// Compares a text with a file of the repository, or writes the file where `UPDATE` is set.
 fn assert_file(path: &Path, text: &str) {
-    if ProcessEnv.get("UPDATE").is_some() {
-        std::fs::write(path, text).unwrap();
+    let read = || std::fs::read_to_string(path).unwrap_or_default();
+    if ProcessEnv.get("UPDATE").is_some() && read() != text {
+        // Renamed into place: another test may be reading the old one.
+        let fresh = path.with_extension("fresh");
+        std::fs::write(&fresh, text).unwrap();
+        std::fs::rename(fresh, path).unwrap();
     }
-    let written = std::fs::read_to_string(path).unwrap_or_default();
+    let written = read();
     assert!(
         written == text,
         "{} is stale; run `UPDATE=1 cargo test -p atp-server config` and look at the difference\n{text}",
