@@ -19,7 +19,7 @@ DENY := .cache/tools/bin/cargo-deny
 export ATP_BIN := $(abspath $(TARGET)/$(PROFILE)/atp)
 export ATP_UPSTREAM_BIN := $(abspath $(TARGET)/$(PROFILE)/atp-upstream)
 
-.PHONY: help run test test-rust test-python test-node build-tests check bench check-long clean
+.PHONY: help run test test-rust test-loom test-python test-node build-tests check bench bench-micro check-long clean
 
 help: ## this list
 	@echo 'usage: make TARGET'; echo
@@ -28,15 +28,19 @@ help: ## this list
 run: ## build, start a small real model on loopback, serve it on 127.0.0.1:7443 (ARGS go to `atp up`)
 	@exec tools/run $(ARGS)
 
-test: test-rust test-python test-node ## all tests: Rust, then the OpenAI SDKs in Python and Node against the binary
+test: test-rust test-loom test-node test-python ## all tests: Rust, then the OpenAI SDKs in Node and Python against the binary
 
 build-tests:
 	cargo build --workspace --bins --tests --profile $(PROFILE) --locked
 
-test-rust: build-tests ## unit, property, loom and end-to-end tests in Rust
+test-rust: build-tests ## unit, property and conformance tests in Rust
 	cargo test --workspace --profile $(PROFILE) --locked
 
-test-python: build-tests $(VENV)/ready ## the Python SDK and the real model against the binary
+# A folder of its own: --cfg loom changes every dependency, and each would be built over the other.
+test-loom: ## every interleaving of the hand-made concurrent cells
+	RUSTFLAGS='--cfg loom' cargo test --package atp-pipeline --test loom_permit --profile $(PROFILE) --locked --target-dir $(TARGET)/loom
+
+test-python: build-tests $(VENV)/ready ## the Python SDK, faults, signals and the real model against the binary
 	timeout --kill-after=30 1500 $(PYTHON) -m pytest tests/python
 
 test-node: build-tests tests/node/node_modules/.package-lock.json ## the Node SDK against the binary
@@ -52,6 +56,9 @@ check: $(DENY) ## format, clippy, tidy, dependencies, docs: warnings are errors
 
 bench: ## compare with a direct connection and with nginx, in one run
 	tools/bench $(ARGS)
+
+bench-micro: ## criterion: scan, splice, stream tap, error bodies, ledger, decisions
+	cargo bench --workspace --locked
 
 check-long: test check ## everything above, then the deep loom models, long fuzzing and a soak run
 	tools/check-long

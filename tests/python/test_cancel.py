@@ -6,6 +6,8 @@ import time
 import openai
 import pytest
 
+import stage
+
 #: What the router promises, and how often a busy machine may be late before it counts as broken.
 PROMISED_S, TRIES = 0.050, 5
 
@@ -69,6 +71,27 @@ async def test_while_a_stream_is_silent(async_client, seen):
     assert until(lambda: seen.stats()["streams_open"] == 0, 5) < 5 * PROMISED_S
 
 
+async def test_while_waiting_for_a_seat(folder):
+    """The simulated provider serves one at a time here; who leaves its queue is not served any more."""
+    model = {"capacity": 1, "time_to_first_token_ms": 600, "tokens_per_second": 1000}
+    providers = {"sim": {"kind": "simulated", "simulated": {"models": {"one": model}}}}
+    models = {"one": {"targets": [{"provider": "sim", "model": "one"}]}}
+    with stage.running(stage.Router(folder / "queue", providers, models)) as router:
+        async with openai.AsyncOpenAI(base_url=router.base_url, api_key="x", max_retries=0, timeout=30) as client:
+            ask = {"model": "one", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 5}
+            calls = [asyncio.create_task(client.chat.completions.create(**ask)) for _ in range(3)]
+            await asyncio.sleep(0.2)
+            assert router.metrics()["atp_in_flight"] == 3
+            calls[1].cancel()
+            await asyncio.sleep(0.05)
+            assert router.metrics()["atp_in_flight"] == 2
+            started = time.monotonic()
+            served = await asyncio.gather(calls[0], calls[2])
+            # Two seats' worth of waiting, not three.
+            assert time.monotonic() - started < 1.6
+            assert all(answer.choices[0].message.content for answer in served)
+
+
 def test_after_all_that_nothing_is_held(router, client, seen):
     with pytest.raises(openai.APITimeoutError):
         client.with_options(timeout=0.2).chat.completions.create(
@@ -76,9 +99,8 @@ def test_after_all_that_nothing_is_held(router, client, seen):
         )
 
     def held() -> dict[str, float]:
-        samples = router.metrics().items()
-        return {name: value for name, value in samples if "in_flight" in name and value != 0}
+        return {name: value for name, value in router.metrics().items() if name in ("atp_in_flight", "atp_tasks") and value}
 
+    assert {"atp_in_flight", "atp_tasks"} <= set(router.metrics())
     until(lambda: not held(), 5)
-    assert any("in_flight" in name for name in router.metrics()), "no gauge of what is in flight"
     assert seen.stats()["requests_open"] == 0

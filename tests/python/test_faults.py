@@ -181,7 +181,7 @@ def test_after_all_that_nothing_is_held(router, seen):
     deadline = time.monotonic() + 5
     held = {}
     while time.monotonic() < deadline:
-        held = {name: value for name, value in router.metrics().items() if "in_flight" in name and value != 0}
+        held = {name: value for name, value in router.metrics().items() if name in ("atp_in_flight", "atp_tasks") and value}
         if not held and seen.stats()["requests_open"] == 0:
             return
         time.sleep(0.02)

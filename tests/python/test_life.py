@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import pathlib
 import signal
 import time
@@ -145,6 +146,10 @@ async def test_the_books_hold_every_exchange_with_its_exact_usage(router):
     assert rows["status-500"]["outcome"] == "failed"
 
 
+REQUESTS = int(os.environ.get("ATP_SOAK_REQUESTS", "20000"))
+
+
+@pytest.mark.timeout(120 + REQUESTS // 100)
 async def test_twenty_thousand_requests_leave_nothing_behind(router):
     def held() -> tuple[int, int]:
         proc = pathlib.Path(f"/proc/{router.child.pid}")
@@ -155,7 +160,7 @@ async def test_twenty_thousand_requests_leave_nothing_behind(router):
     await load.run(requests=4_000)
     files, kib = held()
     load = wire.Load(router.port, models=("fast", "stream8", "fast", "fast"))
-    await load.run(requests=20_000)
+    await load.run(requests=REQUESTS)
     assert load.failures == []
     await asyncio.sleep(0.5)
     files_after, kib_after = held()
