@@ -1,8 +1,10 @@
 //! Reading along an answer: usage, why the model stopped, and errors told inside a success.
 
 mod failure;
+mod keys;
 mod reader;
 mod reply;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -48,7 +50,7 @@ impl StreamTap {
     /// In front of the first byte.
     #[must_use]
     pub fn new(mode: TapMode) -> Self {
-        Self { mode, decoder: Decoder::default(), reader: Reader::new(mode == TapMode::Foreign) }
+        Self { mode, decoder: Decoder::default(), reader: Reader::new(mode) }
     }
 
     /// Tells how many choices were asked for (`n`). A stream that ends without `[DONE]` is complete

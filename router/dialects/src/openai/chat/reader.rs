@@ -1,20 +1,21 @@
 //! The reading half of a tap: what each event adds to the report, and what of it is to be taken
 //! out.
 //!
-//! Most events add a few tokens of content and nothing else. They are recognised without parsing:
-//! none of the keys that matter is there with a value. A key is found by its quotes: inside a JSON
-//! string every quote has a backslash before it, so that a quoted name without one is a token.
+//! Most events add a few tokens of content and nothing else. They are recognised without parsing,
+//! by their likeness to the last one ([`Shape`]) or because none of the keys that matter is there
+//! with a value ([`KEYS`]).
 
 use std::ops::Range;
-use std::sync::LazyLock;
 
 use atp_core::{Error, ErrorKind, Finish, Report};
-use memchr::memmem::Finder;
 use smallvec::SmallVec;
 
+use super::TapMode;
 use super::failure;
+use super::keys::KEYS;
+use super::shape::Shape;
 use super::usage::usage;
-use crate::json::skip::{is_space, skip_space};
+use crate::json::skip::skip_space;
 use crate::json::text::{Number, is_text, number};
 use crate::json::view::{Malformed, elements, members};
 use crate::splice::Removal;
@@ -37,8 +38,8 @@ const CHOICES: u64 = 128;
 #[derive(Debug)]
 pub(super) struct Reader {
     report: Report,
-    /// The stream is not made of chat chunks.
-    foreign: bool,
+    mode: TapMode,
+    shape: Shape,
     expected: u64,
     /// One bit for each choice index that has been seen, and that has a finish reason.
     seen: u128,
@@ -56,8 +57,12 @@ struct Told<'a> {
 }
 
 impl Reader {
-    pub(super) fn new(foreign: bool) -> Self {
-        Self { report: Report::default(), foreign, expected: 1, seen: 0, finished: 0 }
+    pub(super) fn new(mode: TapMode) -> Self {
+        Self { report: Report::default(), mode, shape: Shape::new(), expected: 1, seen: 0, finished: 0 }
+    }
+
+    fn is_foreign(&self) -> bool {
+        self.mode == TapMode::Foreign
     }
 
     pub(super) fn expect(&mut self, choices: u64) {
@@ -78,6 +83,9 @@ impl Reader {
         if event.name == Some(b"error") {
             self.fail(failure::told(&data));
             return Verdict::Keep;
+        }
+        if let Some(cut) = self.shape.matches(&data) {
+            return cut.map_or(Verdict::Keep, |range| Verdict::Cut(event.locate(range)));
         }
         let trimmed = data.trim_ascii();
         if trimmed.starts_with(b"[DONE]") {
@@ -109,7 +117,7 @@ impl Reader {
         let finished = u64::from(self.finished.count_ones()) >= wanted;
         if self.report.failure.is_some() {
             self.report.complete = false;
-        } else if self.report.complete || self.foreign || finished {
+        } else if self.report.complete || self.is_foreign() || finished {
             self.report.complete = true;
         } else {
             let text = "the provider's stream ended before its answer did";
@@ -125,12 +133,31 @@ impl Reader {
         let usage = keys.usage.find(data);
         let error = keys.error.stands_in(data);
         let finish = keys.finish.find(data).value;
-        let content = !self.report.content && !self.foreign;
+        let content = !self.report.content && !self.is_foreign();
         if !(usage.value || error || finish || content) {
-            return Ok(if usage.nulls > 0 { strip_nulls(event, data, usage.nulls) } else { Verdict::Keep });
+            let strips = usage.nulls > 0 && self.mode == TapMode::StripUsage;
+            let verdict = if strips { strip_nulls(event, data, usage.nulls) } else { Verdict::Keep };
+            self.learn(event, data, &verdict);
+            return Ok(verdict);
         }
         let told = self.look(data)?;
-        Ok(verdict(event, data, &told))
+        Ok(if self.mode == TapMode::StripUsage { verdict(event, data, &told) } else { Verdict::Keep })
+    }
+
+    /// An event has turned out to say nothing new.
+    fn learn(&mut self, event: &Event<'_>, data: &[u8], verdict: &Verdict) {
+        let cut = match verdict {
+            Verdict::Keep => None,
+            Verdict::Cut(ranges) => match (ranges.as_slice(), event.locate(0..data.len()).as_slice()) {
+                // One data line: offsets in the block and in the data differ by its start.
+                ([cut], [line]) => Some(cut.start - line.start..cut.end - line.start),
+                _ => return,
+            },
+            Verdict::Drop => return,
+        };
+        if self.report.content {
+            self.shape.learn(data, cut);
+        }
     }
 
     /// Parses an event as far as it concerns the report.
@@ -192,7 +219,7 @@ impl Reader {
     }
 
     fn garbled(&mut self, data: &[u8]) {
-        if !self.foreign {
+        if !self.is_foreign() {
             self.fail(failure::garbled(data));
         }
     }
@@ -293,82 +320,4 @@ pub(super) fn finish_reason(raw: &[u8]) -> Option<Finish> {
         b"\"content_filter\"" => Finish::ContentFilter,
         _ => Finish::Other,
     })
-}
-
-/// The keys that matter, prepared for searching.
-struct Keys {
-    usage: Key,
-    error: Key,
-    finish: Key,
-}
-
-static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
-    usage: Key::new("\"usage\""),
-    error: Key::new("\"error\""),
-    finish: Key::new("\"finish_reason\""),
-});
-
-struct Key {
-    finder: Finder<'static>,
-    len: usize,
-}
-
-/// With which values a key stands in an event, at any depth.
-#[derive(Debug, Clone, Copy, Default)]
-struct Seen {
-    /// How often with null.
-    nulls: usize,
-    /// Whether with anything else.
-    value: bool,
-}
-
-impl Key {
-    fn new(quoted: &'static str) -> Self {
-        Self { finder: Finder::new(quoted), len: quoted.len() }
-    }
-
-    fn find(&self, data: &[u8]) -> Seen {
-        let mut seen = Seen::default();
-        let mut from = 0;
-        while let Some(at) = self.next(data, from) {
-            from = at + self.len;
-            match value_behind(data, from) {
-                Some(b'n') => seen.nulls += 1,
-                Some(_) => seen.value = true,
-                None => {}
-            }
-        }
-        seen
-    }
-
-    /// Whether the name stands as a key with a value other than null and false, or as a value:
-    /// some servers tell errors as `"object":"error"`.
-    fn stands_in(&self, data: &[u8]) -> bool {
-        let mut from = 0;
-        while let Some(at) = self.next(data, from) {
-            from = at + self.len;
-            if !matches!(value_behind(data, from), Some(b'n' | b'f')) {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// The next place from `at` on where the name stands as a token of its own.
-    fn next(&self, data: &[u8], mut at: usize) -> Option<usize> {
-        loop {
-            at += self.finder.find(data.get(at..)?)?;
-            if at.checked_sub(1).and_then(|before| data.get(before)) != Some(&b'\\') {
-                return Some(at);
-            }
-            at += 1;
-        }
-    }
-}
-
-/// The first byte of the value behind a key that ends at `at`; `None` where no colon follows.
-fn value_behind(data: &[u8], at: usize) -> Option<u8> {
-    let rest = data.get(at..)?;
-    let mut bytes = rest.iter().filter(|byte| !is_space(**byte));
-    (bytes.next() == Some(&b':')).then(|| bytes.next().copied()).flatten()
 }

@@ -177,3 +177,46 @@ fn anthropics_cached_tokens_are_input() {
     let usage = reply(Operation::Raw, body).usage.unwrap();
     assert_eq!(usage, Usage { input: 125, output: 3, cached_input: 100, reasoning: 0 });
 }
+
+#[test]
+fn events_of_one_shape_may_still_tell_news() {
+    let event = |content: &str, rest: &str| {
+        format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{content}\"}}{rest}}}],\"usage\":null}}\n\n")
+    };
+    let dull = event("word", ",\"finish_reason\":null").repeat(5);
+    let tricky = event("a\\\"},\\\"finish_reason\\\":\\\"stop\\\"\\\\", ",\"finish_reason\":null");
+    assert_eq!(report(&(dull.clone() + &tricky)).finish, None);
+    assert_eq!(report(&(dull.clone() + &event("", ",\"finish_reason\":\"stop\""))).finish, Some(Finish::Stop));
+    let broken = dull.clone() + "data: {\"choices\":[{\"delta\":{\"content\":\"word\n\n";
+    assert!(report(&broken).failure.is_some());
+    // A string that ends early leaves something behind the shape, or in it.
+    let early = dull + &event("x\"},\"finish_reason\":\"length\",\"y\":{\"z\":\"", ",\"finish_reason\":null");
+    assert_eq!(report(&early).finish, Some(Finish::Length));
+}
+
+#[test]
+fn shapes_with_two_texts_are_stripped_alike() {
+    let event = |content: &str, usage: &str, padding: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{content}\"}}}}]{usage},\"obfuscation\":\"{padding}\"}}\n\n"
+        )
+    };
+    let texts = ["a", "", "longer \\\"usage\\\":null", "\u{e4}\\\\", "{\\\"usage\\\":null}"];
+    let stream: String = texts.map(|text| event(text, ",\"usage\":null", text)).concat();
+    let expected: String = texts.map(|text| event(text, "", text)).concat();
+    let (out, _) = fed(TapMode::StripUsage, &[&stream]);
+    assert_eq!(String::from_utf8(out.concat()).unwrap(), expected);
+}
+
+#[test]
+fn a_stream_whose_events_are_not_alike_stops_learning() {
+    let mut shape = shape::Shape::new();
+    let learned = |data: String, shape: &mut shape::Shape| {
+        shape.learn(data.as_bytes(), None);
+        shape.matches(data.as_bytes()).is_some()
+    };
+    // Learning once and matching once loses credit, until it is used up.
+    let lessons =
+        (0..50).filter(|created| learned(format!("{{\"created\":{created},\"content\":\"x\"}}"), &mut shape)).count();
+    assert!((3..10).contains(&lessons), "{lessons}");
+}
