@@ -232,6 +232,7 @@ pub(crate) fn check_sse(stream: &[u8], seed: u8) {
     let events = decode(&whole);
     assert_eq!(events, decode(&cut), "cutting changes the events");
     assert_eq!(events, plain_events(stream));
+    check_sum(stream);
     for mode in [TapMode::Observe, TapMode::StripUsage, TapMode::Foreign] {
         let (once, told) = tap(&whole, mode);
         let (often, told_often) = tap(&cut, mode);
@@ -242,6 +243,43 @@ pub(crate) fn check_sse(stream: &[u8], seed: u8) {
             TapMode::Observe | TapMode::Foreign => assert_eq!(once, stream),
         }
     }
+}
+
+/// What a tap remembers of earlier events does not change what it reads in later ones: the report
+/// of a stream is the sum of the reports of its events alone.
+fn check_sum(stream: &[u8]) {
+    let ended = [stream, b"\n\n\n"].concat();
+    let whole = unfinished(&ended);
+    let mut sum = Report::default();
+    for (name, data) in plain_events(&ended) {
+        let Some(data) = data else { continue };
+        // Once there is content a tap looks less closely.
+        let mut alone = if sum.content { CONTENT.to_vec() } else { Vec::new() };
+        if let Some(name) = name {
+            alone.extend_from_slice(&[b"event: ", &name[..], b"\n"].concat());
+        }
+        for line in data.split(|byte| *byte == b'\n') {
+            alone.extend_from_slice(&[b"data: ", line, b"\n"].concat());
+        }
+        alone.push(b'\n');
+        let told = unfinished(&alone);
+        sum.usage = told.usage.or(sum.usage);
+        sum.finish = told.finish.or(sum.finish);
+        sum.content |= told.content;
+        sum.complete = (sum.complete || told.complete) && sum.failure.is_none() && told.failure.is_none();
+        sum.failure = sum.failure.or(told.failure);
+    }
+    assert_eq!(text(&whole), text(&sum));
+}
+
+/// An event with content and nothing else.
+const CONTENT: &[u8] = b"data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n";
+
+/// The report of a stream that goes on.
+fn unfinished(stream: &[u8]) -> Report {
+    let mut tap = StreamTap::new(TapMode::Observe);
+    tap.feed(Bytes::copy_from_slice(stream), &mut Vec::new());
+    tap.report().clone()
 }
 
 /// Feeds a stream to a tap; the bytes that came out, and the report.

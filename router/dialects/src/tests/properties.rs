@@ -125,6 +125,8 @@ fn chunk_object() -> impl Strategy<Value = String> {
         "[]",
         r#"[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]"#,
         r#"[{"index":0,"delta":{"content":"\"usage\":null}"},"finish_reason":null}]"#,
+        r#"[{"index":0,"delta":{"content":"x"},"finish_reason":null}]"#,
+        r#"[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]"#,
         r#"[{"index":1,"delta":{},"finish_reason":"stop"}]"#,
         r#"[ {"delta":{"tool_calls":[{"index":0}]},"finish_reason": "length"} ]"#,
     ]);
@@ -175,7 +177,7 @@ fn event() -> impl Strategy<Value = String> {
 
 fn stream() -> impl Strategy<Value = String> {
     let bom = prop_oneof![9 => Just(""), 1 => Just("\u{feff}")];
-    (bom, vec(event(), 0..6), 0_usize..4).prop_map(|(bom, events, lost)| {
+    (bom, vec(event(), 0..12), 0_usize..4).prop_map(|(bom, events, lost)| {
         let mut text = format!("{bom}{}", events.concat());
         let keep = text.len() - lost.min(text.len());
         // The last event may lack its blank line, or more.

@@ -171,7 +171,10 @@ impl Reader {
         }
         if let Some(choices) = told.choices.filter(|raw| raw.starts_with(b"[")) {
             for choice in elements(choices) {
-                self.choice(choice?)?;
+                let choice = choice?;
+                if choice.starts_with(b"{") {
+                    self.choice(choice)?;
+                }
             }
         }
         Ok(told)
