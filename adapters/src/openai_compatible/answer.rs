@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use atp_core::{Answer, AnswerBody, Error, ErrorKind, Exchange, FullBody, Operation, Report};
-use atp_dialects::openai::chat::{StreamTap, TapMode, read_reply};
+use atp_dialects::openai::chat::{StreamTap, read_reply};
 use atp_dialects::openai::errors;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -17,11 +17,14 @@ use crate::http_client::{Collected, Incoming, UpstreamBody, Watch, collect};
 /// The most of an error body that is kept: enough for any provider's explanation.
 const ERROR_BODY_CAP: usize = 64 * 1024;
 
+/// Headers that the entrance will add: with room for them the map need not grow.
+const ROUTER_HEADERS: usize = 12;
+
 /// Reads an answer as far as it has to be read before it can be passed on.
 pub(super) async fn read(
     mut incoming: Incoming,
     exchange: &Exchange,
-    tap: TapMode,
+    tap: StreamTap,
     cap: usize,
 ) -> Result<Answer, Error> {
     let raw = exchange.operation == Operation::Raw;
@@ -35,11 +38,11 @@ pub(super) async fn read(
         );
         return Err(Error::provider(ErrorKind::ProviderGarbled, text));
     }
-    let mut headers = HeaderMap::with_capacity(incoming.headers.len());
+    let mut headers = HeaderMap::with_capacity(incoming.headers.len() + ROUTER_HEADERS);
     errors::passthrough_headers(&incoming.headers, &mut headers);
     let status = incoming.status;
     if content_type_is(&incoming.headers, b"text/event-stream") {
-        let body = StreamBody::new(incoming.body, incoming.watch, StreamTap::new(tap));
+        let body = StreamBody::new(incoming.body, incoming.watch, tap);
         return Ok(Answer { status, headers, body: Box::pin(body) });
     }
     if raw && incoming.headers.get(CONTENT_LENGTH).is_none() {

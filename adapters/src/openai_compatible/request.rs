@@ -1,8 +1,8 @@
 //! The caller's request made fit for the provider: what is spliced, which headers go.
 
 use atp_core::port::Try;
-use atp_core::{Field, Fields, Operation, Payload, Rope};
-use atp_dialects::openai::chat::TapMode;
+use atp_core::{Exchange, Field, Fields, Operation, Payload, Rope};
+use atp_dialects::openai::chat::{StreamTap, TapMode};
 use atp_dialects::splice::{Edit, json_string, splice, with_include_usage};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 /// Splices what has to change. Most often nothing does, and the caller's bytes are shared. Tells
 /// how the answer is to be read: whether a usage chunk in it is the router's own wish.
-pub(super) fn prepare(attempt: Try<'_>, stream_usage: bool) -> (Payload, TapMode) {
+pub(super) fn prepare(attempt: Try<'_>, stream_usage: bool) -> (Payload, StreamTap) {
     let exchange = attempt.exchange;
     let fields = &exchange.fields;
     let other_name = fields.model.as_deref().is_some_and(|asked| asked != attempt.model);
@@ -22,14 +22,24 @@ pub(super) fn prepare(attempt: Try<'_>, stream_usage: bool) -> (Payload, TapMode
                 && stream_usage
                 && fields.include_usage != Some(true);
             let options = wants_usage.then(|| with_include_usage(&rope, fields));
-            let tap = if wants_usage { TapMode::StripUsage } else { TapMode::Observe };
-            (Payload::Rope(edit(&rope, fields, model.as_deref(), options.as_deref())), tap)
+            (Payload::Rope(edit(&rope, fields, model.as_deref(), options.as_deref())), tap(exchange, wants_usage))
         }
         Payload::Once { head, rest } => {
             let model = other_name.then(|| literal(&exchange.headers, attempt.model));
-            (Payload::Once { head: edit(&head, fields, model.as_deref(), None), rest }, TapMode::Observe)
+            (Payload::Once { head: edit(&head, fields, model.as_deref(), None), rest }, tap(exchange, false))
         }
     }
+}
+
+/// How a stream that answers this exchange is read along.
+fn tap(exchange: &Exchange, strip_usage: bool) -> StreamTap {
+    let completion = matches!(exchange.operation, Operation::Chat | Operation::Completions);
+    let mode = match (completion, strip_usage) {
+        (false, _) => TapMode::Foreign,
+        (true, false) => TapMode::Observe,
+        (true, true) => TapMode::StripUsage,
+    };
+    StreamTap::new(mode).expecting(exchange.fields.n.unwrap_or(1))
 }
 
 /// The model's name as it stands in a body of this content type: bare in a form, quoted in JSON.

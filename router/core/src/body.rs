@@ -12,7 +12,7 @@ use crate::error::Error;
 /// A body as the pieces in which it arrived. Cloning and slicing share the memory.
 #[derive(Clone, Default)]
 pub struct Rope {
-    parts: SmallVec<[Bytes; 4]>,
+    parts: SmallVec<[Bytes; 2]>,
     len: usize,
 }
 
@@ -51,7 +51,7 @@ impl Rope {
 
     /// Takes the pieces out.
     #[must_use]
-    pub fn into_parts(self) -> SmallVec<[Bytes; 4]> {
+    pub fn into_parts(self) -> SmallVec<[Bytes; 2]> {
         self.parts
     }
 

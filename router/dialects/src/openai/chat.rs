@@ -1,6 +1,7 @@
 //! Reading along an answer: usage, why the model stopped, and errors told inside a success.
 
 mod failure;
+mod glance;
 mod keys;
 mod reader;
 mod reply;

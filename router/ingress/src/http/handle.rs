@@ -8,6 +8,7 @@ use atp_dialects::openai::models as listing;
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Request, Response};
 use hyper::body::Incoming;
+use smallvec::SmallVec;
 
 use super::Inner;
 use crate::intake::{self, Intake, form};
@@ -153,16 +154,17 @@ fn forwardable(mut headers: HeaderMap) -> HeaderMap {
             headers.remove(name);
         }
     }
-    for name in &BETWEEN_US {
+    // Looking through the few names that came is cheaper than asking for each name that may not go
+    // on: most of those never come.
+    let stay: SmallVec<[HeaderName; 8]> = headers.keys().filter(|name| stays_here(name)).cloned().collect();
+    for name in &stay {
         headers.remove(name);
     }
-    if headers.keys().any(is_ours) {
-        let ours: Vec<HeaderName> = headers.keys().filter(|name| is_ours(name)).cloned().collect();
-        for name in ours {
-            headers.remove(name);
-        }
-    }
     headers
+}
+
+fn stays_here(name: &HeaderName) -> bool {
+    BETWEEN_US.contains(name) || name.as_str().starts_with("x-atp-") || name.as_str().starts_with("x-forwarded-")
 }
 
 const BETWEEN_US: [HeaderName; 15] = [
@@ -182,11 +184,6 @@ const BETWEEN_US: [HeaderName; 15] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("x-request-id"),
 ];
-
-fn is_ours(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    name.starts_with("x-atp-") || name.starts_with("x-forwarded-")
-}
 
 /// Model names come with their slashes encoded by some client libraries.
 fn percent_decoded(text: &str) -> String {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use atp_core::{Operation, Report, Rope};
 
 use super::failure;
+use super::glance;
 use super::reader::finish_reason;
 use super::usage::usage;
 use crate::json::machine::{Machine, Sink};
@@ -19,6 +20,11 @@ use crate::scan::ScanError;
 /// JSON ([`Operation::Audio`], [`Operation::Raw`]).
 #[must_use]
 pub fn read_reply(operation: Operation, body: &Rope) -> Report {
+    if let (Operation::Chat | Operation::Completions, [whole]) = (operation, body.parts())
+        && let Some(report) = glance::read(whole)
+    {
+        return report;
+    }
     let mut machine = Machine::new(Reply::default());
     for part in body.parts() {
         machine.push(part);
