@@ -108,8 +108,12 @@ async def test_a_second_signal_ends_at_once(router):
     hanging = asyncio.create_task(connection.post("/v1/chat/completions", wire.chat("hang-head")))
     await asyncio.sleep(0.3)
     started = time.monotonic()
+    # make and shells pass a signal on that the whole group has already got: that is no second wish.
     router.send(signal.SIGTERM)
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.05)
+    router.send(signal.SIGTERM)
+    await asyncio.sleep(0.45)
+    assert router.child.poll() is None
     router.send(signal.SIGTERM)
     await asyncio.to_thread(router.child.wait, 10)
     assert time.monotonic() - started < 2

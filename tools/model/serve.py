@@ -77,8 +77,8 @@ def start(options: argparse.Namespace, home: pathlib.Path):
     params.cpuparams.n_threads = options.threads
     params.cpuparams_batch.n_threads = options.threads
     params.chat_template = TEMPLATE
-    # Where the caller names none; so small a model wanders at the usual 0.8.
-    params.sampling.temp = 0.2
+    # Where the caller names none; so small a model wanders at the usual 0.8, and now and then at 0.2.
+    params.sampling.temp = 0.0
     params.endpoint_metrics = True
     # Mean pooling turns embeddings on; chat goes on working beside it.
     params.embedding = True

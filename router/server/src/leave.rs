@@ -11,6 +11,10 @@ use crate::tasks::Tasks;
 /// How often the counts are looked at while answers finish.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// A signal to a process group comes twice where a parent (make, a shell, an init) passes it on: what
+/// comes so soon after the first one is its echo, not a second wish.
+const ECHO: Duration = Duration::from_millis(250);
+
 /// What leaving waits for.
 pub(crate) struct Leaving<'a> {
     pub(crate) drain: &'a Drain,
@@ -27,7 +31,7 @@ impl Leaving<'_> {
     pub(crate) async fn run(&self, signals: &mut Signals) {
         tokio::select! {
             () = self.phases() => {}
-            () = signals.end() => tracing::warn!("second signal: ending at once"),
+            () = insisted(signals) => tracing::warn!("second signal: ending at once"),
         }
         self.drain.advance(Phase::Ended);
     }
@@ -54,4 +58,15 @@ impl Leaving<'_> {
             tokio::time::sleep(LOOK).await;
         }
     }
+}
+
+/// Waits for the operator to ask again.
+async fn insisted(signals: &mut Signals) {
+    let echoes = async {
+        loop {
+            signals.end().await;
+        }
+    };
+    let Err(_elapsed) = tokio::time::timeout(ECHO, echoes).await;
+    signals.end().await;
 }
