@@ -15,6 +15,7 @@ use super::{ClientSettings, Incoming};
 /// likely to have been closed, and those at the bottom grow old and are swept.
 #[derive(Default)]
 pub(super) struct Pool {
+    #[expect(clippy::vec_box, reason = "a connection is a kilobyte, and goes from pool to exchange and back as it is")]
     idle: Vec<Box<H1>>,
     shared: Vec<H2>,
 }

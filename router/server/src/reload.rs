@@ -130,7 +130,7 @@ impl Watch {
             match watcher.watch(&folder, RecursiveMode::NonRecursive) {
                 Ok(()) => self.folders.push(folder),
                 Err(error) => {
-                    tracing::warn!(%error, folder = %folder.display(), "a folder is not watched; reload by SIGHUP")
+                    tracing::warn!(%error, folder = %folder.display(), "a folder is not watched; reload by SIGHUP");
                 }
             }
         }

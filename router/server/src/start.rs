@@ -116,7 +116,6 @@ impl StartError {
         move |cause| Self::Bind { address, field, cause }
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
     pub(crate) fn other(error: impl fmt::Display) -> Self {
         Self::Other(error.to_string())
     }

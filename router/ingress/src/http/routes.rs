@@ -83,8 +83,8 @@ impl Table {
 mod tests {
     use super::*;
 
-    fn found(method: Method, path: &str) -> String {
-        match Table::new().find(&method, path) {
+    fn found(method: &Method, path: &str) -> String {
+        match Table::new().find(method, path) {
             Route::Operation(operation, path) => format!("{} {path}", operation.label()),
             Route::Raw { provider, rest } => format!("raw {provider} {rest}"),
             Route::Models => "models".to_owned(),
@@ -98,19 +98,19 @@ mod tests {
     fn every_operation_is_found_with_and_without_prefix_and_slash() {
         for (path, operation) in OPERATIONS {
             for written in [format!("/v1{path}"), path.to_owned(), format!("/v1{path}/")] {
-                assert_eq!(found(Method::POST, &written), format!("{} {path}", operation.label()));
+                assert_eq!(found(&Method::POST, &written), format!("{} {path}", operation.label()));
             }
         }
     }
 
     #[test]
     fn other_paths_are_what_they_are() {
-        assert_eq!(found(Method::GET, "/v1/models"), "models");
-        assert_eq!(found(Method::GET, "/v1/models/groq/llama-3"), "model groq/llama-3");
-        assert_eq!(found(Method::GET, "/v1/chat/completions"), "use POST");
-        assert_eq!(found(Method::POST, "/v1/models"), "use GET");
-        assert_eq!(found(Method::GET, "/providers/up/files/f-1"), "raw up /files/f-1");
-        assert_eq!(found(Method::GET, "/providers/up"), "unknown");
-        assert_eq!(found(Method::GET, "/v1x/models"), "unknown");
+        assert_eq!(found(&Method::GET, "/v1/models"), "models");
+        assert_eq!(found(&Method::GET, "/v1/models/groq/llama-3"), "model groq/llama-3");
+        assert_eq!(found(&Method::GET, "/v1/chat/completions"), "use POST");
+        assert_eq!(found(&Method::POST, "/v1/models"), "use GET");
+        assert_eq!(found(&Method::GET, "/providers/up/files/f-1"), "raw up /files/f-1");
+        assert_eq!(found(&Method::GET, "/providers/up"), "unknown");
+        assert_eq!(found(&Method::GET, "/v1x/models"), "unknown");
     }
 }

@@ -103,13 +103,13 @@ impl Connection {
             builder.max_header_list_size(u32::try_from(self.wire.max_header).unwrap_or(u32::MAX));
             builder.keep_alive_interval(Some(self.wire.header_timeout));
             let connection = pin!(builder.serve_connection(io, self.entrance));
-            until_drained(connection, |connection| connection.graceful_shutdown(), &self.drain).await;
+            until_drained(connection, http2::Connection::graceful_shutdown, &self.drain).await;
         } else {
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(self.wire.header_timeout);
             builder.max_header_size(self.wire.max_header);
             let connection = pin!(builder.serve_connection(io, self.entrance));
-            until_drained(connection, |connection| connection.graceful_shutdown(), &self.drain).await;
+            until_drained(connection, http1::Connection::graceful_shutdown, &self.drain).await;
         }
         drop(self.place);
     }
