@@ -23,7 +23,11 @@ pub fn first_line(head: &[u8]) -> &[u8] {
 
 /// The header fields of a head in order: name as sent, value without surrounding white space.
 pub fn fields(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let mut rest = split_line(head).1;
+    field_lines(split_line(head).1)
+}
+
+/// The fields of the lines up to the first that is none.
+fn field_lines(mut rest: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     std::iter::from_fn(move || {
         let (line, tail) = split_line(rest);
         rest = tail;
@@ -96,6 +100,8 @@ fn decimal(value: &[u8]) -> Result<u64, String> {
 pub struct ChunkDecoder {
     state: ChunkState,
     left: u64,
+    /// The trailer section as far as it has come, without its blank line.
+    trailers: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,7 +125,8 @@ impl ChunkDecoder {
     /// this body. Fewer than all means that the body has ended.
     ///
     /// # Errors
-    /// Text that says which byte cannot stand in a chunk size.
+    /// Text that says which byte cannot stand in a chunk size, or that the trailer section is longer
+    /// than [`MAX_HEAD`].
     pub fn feed<'a>(&mut self, input: &'a [u8], mut sink: impl FnMut(&'a [u8])) -> Result<usize, String> {
         let mut rest = input;
         while let Some((&byte, tail)) = rest.split_first() {
@@ -150,7 +157,21 @@ impl ChunkDecoder {
         self.state == ChunkState::Done
     }
 
+    /// The trailer fields in order, as [`fields`] tells those of a head; none before the body is done.
+    pub fn trailers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        field_lines(if self.is_done() { &self.trailers } else { &[] })
+    }
+
     fn step(&mut self, byte: u8) -> Result<(), String> {
+        // The blank line of a body without trailers is not kept: most bodies are such ones.
+        if self.state == ChunkState::Trailer
+            || (self.state == ChunkState::TrailerStart && !matches!(byte, b'\r' | b'\n'))
+        {
+            if self.trailers.len() >= MAX_HEAD {
+                return Err(format!("a trailer section over {MAX_HEAD} bytes"));
+            }
+            self.trailers.push(byte);
+        }
         self.state = match (self.state, byte) {
             (ChunkState::Size | ChunkState::SizeEnd, b'\n') if self.left == 0 => ChunkState::TrailerStart,
             (ChunkState::Size | ChunkState::SizeEnd, b'\n') => ChunkState::Payload,
@@ -194,6 +215,33 @@ mod tests {
             assert_eq!(out, b"helloabcdefghijklmnopqrstuvwxyz");
             assert_eq!((used, done), (input.len(), true), "cut every {cut} bytes");
         }
+    }
+
+    #[test]
+    fn trailers_cut_anywhere_are_the_same() {
+        let input = b"5\r\nhello\r\n0\r\nx-cost: 0.5\r\nX-Other:\tb: c \r\n\r\nHTTP/1.1 200 OK\r\n";
+        let expected = [(&b"x-cost"[..], &b"0.5"[..]), (b"X-Other", b"b: c")];
+        for cut in 1..=input.len() {
+            let mut decoder = ChunkDecoder::default();
+            let mut seen_early = false;
+            for piece in input.chunks(cut) {
+                decoder.feed(piece, |_| {}).expect("legal chunks");
+                seen_early |= !decoder.is_done() && decoder.trailers().next().is_some();
+            }
+            assert!(decoder.is_done() && !seen_early, "cut every {cut} bytes");
+            assert_eq!(decoder.trailers().collect::<Vec<_>>(), expected, "cut every {cut} bytes");
+        }
+    }
+
+    #[test]
+    fn a_body_without_trailers_has_none_and_an_endless_section_is_refused() {
+        let mut decoder = ChunkDecoder::default();
+        decoder.feed(b"1\r\nx\r\n0\r\n\r\n", |_| {}).expect("legal chunks");
+        assert!(decoder.is_done() && decoder.trailers().next().is_none());
+        let mut decoder = ChunkDecoder::default();
+        decoder.feed(b"0\r\nx: ", |_| {}).expect("legal chunks");
+        let error = decoder.feed(&vec![b'a'; MAX_HEAD], |_| {}).expect_err("no end");
+        assert!(error.contains("trailer section over 65536 bytes"), "{error}");
     }
 
     #[test]

@@ -59,15 +59,15 @@ pub(crate) fn run(args: &AskArgs, term: &Terminal) -> Result<(), Failure> {
     };
     reply.total = now().duration_since(started);
     progress.clear();
-    if args.json {
-        told?;
-        return term.write_json(&reply.json());
-    }
     // What has arrived stands on the terminal; whatever comes next begins on a line of its own.
-    if !reply.text.is_empty() && !reply.text.ends_with('\n') {
+    if !args.json && !reply.text.is_empty() && !reply.text.ends_with('\n') {
         term.write("\n")?;
     }
     told?;
+    reply.take_trailers(|name| answer.trailer(name));
+    if args.json {
+        return term.write_json(&reply.json());
+    }
     term.note(&term.err.paint(Style::Dim, &summary::line(&reply)));
     Ok(())
 }

@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::router::{ErrorObject, of_event};
 
+/// What the router says that an answer costs, in dollars: a header, or a trailer behind a stream.
+const COST: &str = "x-atp-cost-usd";
+
 /// An answer, as far as it has come.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
@@ -84,9 +87,14 @@ impl Reply {
             provider: owned("x-atp-provider"),
             request_id: owned("x-request-id"),
             attempts: header("x-atp-attempts").and_then(|text| text.parse().ok()),
-            cost: header("x-atp-cost-usd").and_then(|text| text.parse().ok()),
+            cost: header(COST).and_then(|text| text.parse().ok()),
             ..Self::default()
         }
+    }
+
+    /// Reads what is told behind the answer. The router's price counts, also beside the provider's.
+    pub(super) fn take_trailers(&mut self, trailer: impl FnOnce(&str) -> Option<String>) {
+        self.cost = trailer(COST).and_then(|text| text.parse().ok()).or(self.cost);
     }
 
     /// Reads the data of one event that arrived `elapsed` after the request.

@@ -12,6 +12,11 @@ use crate::failure::Failure;
 
 /// How long a connection may take to stand. A router is near; one that is away does not answer at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long what follows an answer may be waited for: the answer is there, so nobody shall wait long
+/// for its price.
+const TRAILER_SILENCE: Duration = Duration::from_secs(2);
+/// The most bytes that are read between the last event of a stream and its trailers.
+const MAX_REST: usize = 64 * 1024;
 /// Room for each read, in bytes.
 const READ_ROOM: usize = 16 * 1024;
 
@@ -42,6 +47,19 @@ impl Answer {
         let found = http1::fields(&self.head).find(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes()));
         found.and_then(|(_, value)| std::str::from_utf8(value).ok())
     }
+
+    /// A trailer field as text, where the head announces it. Reads the rest of the body for it; a
+    /// trailer that does not come is none, and takes nothing from the answer.
+    pub(crate) fn trailer(&mut self, name: &str) -> Option<String> {
+        let announced = self.header("trailer")?.split(',').any(|each| each.trim().eq_ignore_ascii_case(name));
+        if !announced {
+            return None;
+        }
+        self.body.finish();
+        let trailers = &self.body.trailers;
+        let (_, value) = trailers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))?;
+        String::from_utf8(value.clone()).ok()
+    }
 }
 
 /// Sends a request and reads the head of its answer.
@@ -65,7 +83,8 @@ pub(super) fn send(address: &Address, request: &Request<'_>) -> Result<Answer, F
         Framing::Chunked => Left::Chunks(ChunkDecoder::default()),
         Framing::Unsaid => Left::UntilClose,
     };
-    let body = Body { address: address.clone(), silence: request.silence, stream, arrived: rest, left };
+    let (address, silence) = (address.clone(), request.silence);
+    let body = Body { address, silence, stream, arrived: rest, left, trailers: Vec::new() };
     Ok(Answer { status, head, body })
 }
 
@@ -97,7 +116,12 @@ fn message(address: &Address, request: &Request<'_>) -> String {
     let method = if request.body.is_some() { "POST" } else { "GET" };
     let Address { authority, prefix, .. } = address;
     let mut text = format!("{method} {prefix}{} HTTP/1.1\r\nhost: {authority}\r\n", request.path);
-    text.push_str(concat!("user-agent: atp/", env!("CARGO_PKG_VERSION"), "\r\nconnection: close\r\n"));
+    // `te` is for this connection only, so `connection` names it (RFC 9110, 10.1.4).
+    text.push_str(concat!(
+        "user-agent: atp/",
+        env!("CARGO_PKG_VERSION"),
+        "\r\nte: trailers\r\nconnection: close, te\r\n"
+    ));
     if let Some(key) = request.key {
         text.push_str(&format!("authorization: Bearer {key}\r\n"));
     }
@@ -203,6 +227,8 @@ pub(super) struct Body {
     /// Received and not yet taken.
     arrived: Vec<u8>,
     left: Left,
+    /// The fields behind the body, name and value, once it has ended.
+    trailers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Body {
@@ -241,6 +267,15 @@ impl Body {
         }
     }
 
+    /// Reads to the end for what follows it. What is still to come of the answer does not matter any
+    /// more, so neither does what goes wrong with it.
+    fn finish(&mut self) {
+        let patience = TRAILER_SILENCE.min(self.silence);
+        if self.stream.set_read_timeout(Some(patience)).is_ok() {
+            let _ = self.read_all(MAX_REST);
+        }
+    }
+
     /// Moves what has arrived and belongs to the body.
     fn take(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
         let arrived = std::mem::take(&mut self.arrived);
@@ -254,6 +289,8 @@ impl Body {
                 let fed = decoder.feed(&arrived, |piece| out.extend_from_slice(piece));
                 fed.map_err(|problem| garbled(&self.address, &problem))?;
                 if decoder.is_done() {
+                    let owned = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
+                    self.trailers = decoder.trailers().map(owned).collect();
                     self.left = Left::Nothing;
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -36,6 +37,26 @@ impl Up {
     fn url(&self) -> &str {
         let line = self.banner.lines().find_map(|line| line.trim().strip_prefix("API"));
         line.map(str::trim).unwrap_or_else(|| panic!("no address in {}", self.banner))
+    }
+
+    /// The only row of the books; they are written beside the answers, so it may still be on its way.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "another process writes the row, and nobody here is to be told to end"
+    )]
+    fn row(&self) -> Value {
+        let line = self.banner.lines().find_map(|line| line.trim().strip_prefix("admin"));
+        let url =
+            format!("{}/admin/usage", line.map(str::trim).unwrap_or_else(|| panic!("no admin in {}", self.banner)));
+        for _ in 0..100 {
+            let got = Command::new("curl").args(["-s", &url]).output().expect("curl");
+            let told: Value = serde_json::from_slice(&got.stdout).unwrap_or_default();
+            if let Some([row]) = told["rows"].as_array().map(Vec::as_slice) {
+                return row.clone();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("the books at {url} do not hold one row");
     }
 
     fn terminate(&mut self) -> Option<i32> {
@@ -81,6 +102,27 @@ fn a_newcomer_starts_it_and_follows_the_banner() {
     assert!(report["done"].as_u64() >= Some(20) && report["failed"] == 0, "{} {}", load.out, load.err);
 
     assert_eq!(up.terminate(), Some(0));
+}
+
+#[test]
+fn a_streams_cost_is_told_and_is_that_of_the_books() {
+    for json in [true, false] {
+        let up = Up::start();
+        let mut arguments = vec!["ask", "--url", up.url(), "what does this cost?"];
+        arguments.extend(json.then_some("--json"));
+        let asked = run(&arguments);
+        let row = up.row();
+        let micro = row["cost_micro_usd"].as_u64().filter(|micro| *micro > 0);
+        let dollars = micro.unwrap_or_else(|| panic!("the books know no cost: {row}")) as f64 / 1e6;
+        assert_eq!(row["stream"], true);
+        if json {
+            let told: Value = serde_json::from_str(&asked.out).unwrap_or_default();
+            assert_eq!(told["cost_usd"].as_f64(), Some(dollars), "{told} {row}");
+        } else {
+            let shown = asked.err.split(" · ").find_map(|part| part.strip_prefix('$')?.parse::<f64>().ok());
+            assert_eq!(shown, Some(dollars), "{} {row}", asked.err);
+        }
+    }
 }
 
 #[test]

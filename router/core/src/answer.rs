@@ -75,6 +75,12 @@ pub trait AnswerBody: Send {
     fn take_full(self: Pin<&mut Self>) -> Option<Bytes> {
         None
     }
+
+    /// What the answer has cost, once it has ended; `None` before, and where its price or its usage
+    /// is not known. Providers know no prices: the body that keeps the books tells it.
+    fn cost(&self) -> Option<MicroUsd> {
+        None
+    }
 }
 
 /// A boxed body.

@@ -9,7 +9,7 @@ use atp_core::answer::BoxBody;
 use atp_core::{Answer, Error, Notes, Reply, RequestId};
 use atp_dialects::openai::errors;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, TE, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
@@ -22,6 +22,7 @@ pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id
 const PROVIDER: HeaderName = HeaderName::from_static("x-atp-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-atp-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-atp-attempts");
+/// A header where the cost is known before the head goes out, else a trailer for who wants those.
 const COST: HeaderName = HeaderName::from_static("x-atp-cost-usd");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-atp-overhead-us");
 const ERROR: HeaderName = HeaderName::from_static("x-atp-error");
@@ -35,6 +36,26 @@ pub(crate) struct Asked {
     pub(crate) id: RequestId,
     pub(crate) received: Instant,
     pub(crate) correlation: Option<HeaderValue>,
+}
+
+/// Whether the caller reads what follows a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trailers {
+    Welcome,
+    Unasked,
+}
+
+impl Trailers {
+    /// What `te` says (RFC 9110, 10.1.4). It is looked at as hyper does before it lets a trailer out
+    /// on HTTP/1.1, so that none is announced that cannot follow.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut codings = headers.get_all(TE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        if codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers")) {
+            Self::Welcome
+        } else {
+            Self::Unasked
+        }
+    }
 }
 
 /// A response's body.
@@ -52,9 +73,11 @@ impl OutBody {
 }
 
 /// A reply as a response.
-pub(crate) fn reply(reply: Reply, asked: &Asked) -> Response<OutBody> {
+pub(crate) fn reply(reply: Reply, asked: &Asked, trailers: Trailers) -> Response<OutBody> {
+    // What the head tells is not told again.
+    let trailers = if reply.notes.cost.is_some() { Trailers::Unasked } else { trailers };
     let mut response = match reply.result {
-        Ok(answer) => success(answer),
+        Ok(answer) => success(answer, trailers),
         Err(error) => failure(&error),
     };
     notes(&reply.notes, asked.received, response.headers_mut());
@@ -88,13 +111,14 @@ impl Asked {
     }
 }
 
-fn success(answer: Answer) -> Response<OutBody> {
+fn success(answer: Answer, trailers: Trailers) -> Response<OutBody> {
     let Answer { status, headers, mut body } = answer;
     let events = headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
     let out = match body.as_mut().take_full() {
         Some(bytes) => OutBody::full(bytes),
-        None => OutBody::Stream(Relay { body, events, between: true, end: End::Open }),
+        None => OutBody::Stream(Relay { body, events, between: true, end: End::Open, trailers }),
     };
+    let announced = trailers == Trailers::Welcome && matches!(out, OutBody::Stream(_));
     let mut response = Response::new(out);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -103,6 +127,10 @@ fn success(answer: Answer) -> Response<OutBody> {
         // Proxies in front must neither keep nor gather events.
         response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
         response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    }
+    if announced {
+        // HTTP/1.1 sends only what the head announces.
+        response.headers_mut().insert(TRAILER, HeaderValue::from(COST));
     }
     response
 }
@@ -144,11 +172,14 @@ pub struct Relay {
     /// Whether what has gone out ends with a whole event.
     between: bool,
     end: End,
+    trailers: Trailers,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum End {
     Open,
+    /// The body has ended; what follows a body may still go out.
+    Told,
     Done,
 }
 
@@ -160,6 +191,7 @@ impl Relay {
     fn broken(&mut self, error: &Error) -> Result<Frame<Bytes>, Broken> {
         self.end = End::Done;
         if self.events && self.between {
+            self.end = End::Told;
             Ok(Frame::data(errors::stream_event(error)))
         } else {
             Err(Broken(error.clone()))
@@ -171,6 +203,16 @@ impl Relay {
             self.between = [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"].iter().any(|blank| bytes.ends_with(blank));
         }
         Frame::data(bytes)
+    }
+
+    /// What follows the body: the cost, where the caller wants it and it has become known.
+    fn last(&mut self) -> Option<Frame<Bytes>> {
+        self.end = End::Done;
+        if self.trailers == Trailers::Unasked {
+            return None;
+        }
+        let cost = HeaderValue::from_str(&self.body.cost()?.to_string()).ok()?;
+        Some(Frame::trailers(HeaderMap::from_iter([(COST, cost)])))
     }
 }
 
@@ -201,16 +243,15 @@ impl Body for OutBody {
             Self::Full(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Stream(relay) => relay,
         };
-        if relay.end == End::Done {
-            return Poll::Ready(None);
+        match relay.end {
+            End::Open => {}
+            End::Told => return Poll::Ready(relay.last().map(Ok)),
+            End::Done => return Poll::Ready(None),
         }
         match ready!(relay.body.as_mut().poll_chunk(cx)) {
             Some(Ok(bytes)) => Poll::Ready(Some(Ok(relay.pass(bytes)))),
             Some(Err(error)) => Poll::Ready(Some(relay.broken(&error))),
-            None => {
-                relay.end = End::Done;
-                Poll::Ready(None)
-            }
+            None => Poll::Ready(relay.last().map(Ok)),
         }
     }
 
@@ -228,3 +269,6 @@ impl Body for OutBody {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

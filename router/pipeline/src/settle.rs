@@ -194,8 +194,10 @@ impl Books {
             lane.answered();
         }
         let mut notes = self.notes();
-        if !self.stream {
-            notes.cost = self.cost(opening.answer.body.report().usage);
+        let report = opening.answer.body.report();
+        // A stream may still tell more usage than it has told, until it has come to its end.
+        if !self.stream || report.complete {
+            notes.cost = self.cost(report.usage);
         }
         let Opening { answer: Answer { status, headers, body }, held, ended } = opening;
         let body = Box::pin(Body::new(self, body, held, ended));

@@ -72,6 +72,16 @@ fn a_whole_answer_is_read() {
 }
 
 #[test]
+fn the_routers_price_behind_a_stream_counts_more_than_the_providers() {
+    let mut reply = Reply::default();
+    take(&mut reply, r#"{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2,"cost":9.0}}"#);
+    for (told, cost) in [(None, 9.0), (Some("no number"), 9.0), (Some("0.000012"), 0.000_012)] {
+        reply.take_trailers(|name| told.filter(|_| name == "x-atp-cost-usd").map(str::to_owned));
+        assert_eq!(reply.cost, Some(cost), "{told:?}");
+    }
+}
+
+#[test]
 fn json_says_null_for_what_is_not_known() {
     let reply = Reply { text: "a".to_owned(), total: Duration::from_micros(1500), ..Reply::default() };
     let value = reply.json();

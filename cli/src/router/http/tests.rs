@@ -48,7 +48,8 @@ fn the_request_says_who_asks_and_that_it_is_the_only_one() {
     let asked = far.join().expect("played");
     assert!(asked.starts_with("GET /v1/models HTTP/1.1\r\nhost: 127.0.0.1:"), "{asked}");
     assert!(
-        asked.contains("\r\nauthorization: Bearer k\r\n") && asked.contains("\r\nconnection: close\r\n"),
+        asked.contains("\r\nauthorization: Bearer k\r\n")
+            && asked.contains("\r\nte: trailers\r\nconnection: close, te\r\n"),
         "{asked}"
     );
 }
@@ -74,6 +75,39 @@ fn cuts_do_not_matter() {
         let mut answer = get(&address).expect("a head");
         assert_eq!(answer.header("x-request-id"), Some("req_1"));
         assert_eq!(answer.body.read_all(10).expect("a body"), b"hello", "cut at {at}");
+        far.join().expect("played");
+    }
+}
+
+/// A stream whose head and trailer section are as given.
+fn trailed(announced: &str, section: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\n{announced}transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n{section}\r\n").into()
+}
+
+#[test]
+fn a_trailer_is_read_wherever_it_is_cut_and_however_much_was_read_before() {
+    let text = trailed("trailer: x-other, X-Cost\r\n", "x-other: 1\r\nx-cost: 0.5\r\n");
+    for at in 1..text.len() {
+        let (address, far) = play(vec![text[..at].to_vec(), text[at..].to_vec()]);
+        let mut answer = get(&address).expect("a head");
+        if at % 2 == 0 {
+            answer.body.read(&mut Vec::new()).expect("a piece");
+        }
+        assert_eq!(answer.trailer("x-cost").as_deref(), Some("0.5"), "cut at {at}");
+        assert_eq!(answer.trailer("x-cost").as_deref(), Some("0.5"), "asked once more");
+        far.join().expect("played");
+    }
+}
+
+#[test]
+fn a_trailer_that_is_not_announced_or_does_not_come_is_none() {
+    let unannounced = trailed("", "x-cost: 0.5\r\n");
+    let absent = trailed("trailer: x-cost\r\n", "");
+    let mut torn = trailed("trailer: x-cost\r\n", "x-cost: 0.5\r\n");
+    torn.truncate(torn.len() - 2);
+    for text in [unannounced, absent, torn] {
+        let (address, far) = play(vec![text]);
+        assert_eq!(get(&address).expect("a head").trailer("x-cost"), None);
         far.join().expect("played");
     }
 }

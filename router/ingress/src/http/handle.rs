@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::Inner;
 use crate::intake::{self, Intake, form};
-use crate::respond::{self, Asked, OutBody};
+use crate::respond::{self, Asked, OutBody, Trailers};
 use crate::settings::Limits;
 
 /// The caller's own ceiling on every timer, in milliseconds.
@@ -44,6 +44,9 @@ pub(super) async fn operation(
             (Payload::Rope(rope), fields)
         }
     };
+    let stream = fields.stream == Some(true);
+    // Looked up here, because `te` is between the caller and the router and goes no further.
+    let trailers = if stream { Trailers::of(&parts.headers) } else { Trailers::Unasked };
     let exchange = Exchange {
         id: asked.id,
         caller,
@@ -53,12 +56,12 @@ pub(super) async fn operation(
         path,
         headers: forwardable(parts.headers),
         payload,
-        stream: fields.stream == Some(true),
+        stream,
         fields,
         patience,
         received: asked.received,
     };
-    Ok(respond::reply(inner.gateway.call(exchange).await, asked))
+    Ok(respond::reply(inner.gateway.call(exchange).await, asked, trailers))
 }
 
 /// A request that is passed on to one provider as it is.
@@ -91,7 +94,8 @@ pub(super) async fn raw(
         patience,
         received: asked.received,
     };
-    Ok(respond::reply(inner.gateway.call(exchange).await, asked))
+    // Nobody knows what a raw request costs, so no trailer will follow.
+    Ok(respond::reply(inner.gateway.call(exchange).await, asked, Trailers::Unasked))
 }
 
 /// `GET /v1/models`.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use atp_core::answer::BoxBody;
-use atp_core::{AnswerBody, Error, Report};
+use atp_core::{AnswerBody, Error, MicroUsd, Report};
 use bytes::Bytes;
 
 use super::{Books, Ending};
@@ -70,6 +70,11 @@ impl AnswerBody for Body {
         let whole = this.inner.as_mut()?.as_mut().take_full()?;
         this.close(Ending::Served);
         Some(whole)
+    }
+
+    fn cost(&self) -> Option<MicroUsd> {
+        let books = self.books.as_ref().filter(|books| books.closed)?;
+        books.cost(self.report().usage)
     }
 }
 

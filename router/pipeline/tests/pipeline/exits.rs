@@ -40,10 +40,47 @@ async fn a_stream_is_served_as_it_came() {
     let house = House::serving(&[&far]);
     let reply = house.ask(streamed("m")).await;
     assert_eq!(reply.notes.cost, None, "a stream's cost is not known when its head goes out");
-    assert_eq!(read(reply.result.unwrap().body).await.unwrap(), "role;hello");
+    let mut body = reply.result.unwrap().body;
+    let mut text = String::new();
+    while let Some(chunk) = next(&mut body).await {
+        assert_eq!(body.cost(), None, "nor while it lasts");
+        text.push_str(std::str::from_utf8(&chunk.unwrap()).unwrap());
+    }
+    assert_eq!(text, "role;hello");
+    assert_eq!(body.cost(), Some(MicroUsd(COST)));
+    assert_eq!(house.row().cost, body.cost(), "the caller is told what the books hold");
+    drop(body);
+    house.closed(1);
+    assert_eq!(house.metric("atp_time_to_first_token_seconds", &[("model", "m")]), 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_breaks_has_cost_what_was_told_until_then() {
+    let cut = Error::provider(ErrorKind::ProviderCut, "gone");
+    let beats = |usage: Option<Beat>| {
+        let told = usage.into_iter().chain([content("hel"), Beat::Break(cut.clone())]);
+        Play::Stream(told.collect())
+    };
+    let far = Scripted::new("far", vec![beats(Some(Beat::Usage(USAGE))), beats(None)]);
+    let house = House::serving(&[&far]);
+    for cost in [Some(MicroUsd(COST)), None] {
+        let mut body = house.ask(streamed("m")).await.result.unwrap().body;
+        assert_eq!(next(&mut body).await.unwrap().unwrap(), "hel");
+        assert_eq!((body.cost(), next(&mut body).await.unwrap().is_err()), (None, true));
+        assert_eq!((body.cost(), house.rows().last().unwrap().cost), (cost, cost));
+    }
+    house.closed(2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_answered_in_one_piece_has_its_cost_in_its_head() {
+    let far = Scripted::new("far", vec![full("hello")]);
+    let house = House::serving(&[&far]);
+    let reply = house.ask(streamed("m")).await;
+    assert_eq!(reply.notes.cost, Some(MicroUsd(COST)));
+    assert_eq!(read(reply.result.unwrap().body).await.unwrap(), "hello");
     house.closed(1);
     assert_eq!(house.row().cost, Some(MicroUsd(COST)));
-    assert_eq!(house.metric("atp_time_to_first_token_seconds", &[("model", "m")]), 1.0);
 }
 
 #[tokio::test(start_paused = true)]
