@@ -3,6 +3,7 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
+use std::time::Duration;
 
 use atp_core::port::Provider;
 use atp_core::{Price, Timeouts};
@@ -109,9 +110,11 @@ pub struct KeyLimit {
 /// A request rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Requests a second in the long run.
-    pub per_second: NonZeroU32,
-    /// Requests that may come at once.
+    /// The time in which room for one request grows back: half a second lets two requests a second
+    /// through in the long run. Zero sets no bound.
+    pub period: Duration,
+    /// Requests that may come at once. So many as take a century to grow back are the most that
+    /// count.
     pub burst: NonZeroU32,
 }
 

@@ -1,6 +1,6 @@
 //! From the resolved configuration to what the pipeline and the entrance are told.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,8 +99,7 @@ fn keys(config: &Resolved) -> Vec<KeyLimit> {
 }
 
 fn rate(config: resolved::RateLimit) -> RateLimit {
-    let whole = config.per_second.ceil().clamp(1.0, 1e6) as u32;
-    RateLimit { per_second: NonZeroU32::new(whole).unwrap_or(NonZeroU32::MIN), burst: config.burst }
+    RateLimit { period: config.period(), burst: config.burst }
 }
 
 fn retries(config: &resolved::RetryPolicy) -> Retries {
@@ -135,4 +134,20 @@ pub(crate) const SWEEP: Duration = Duration::from_secs(5);
 /// Whether a name is a pattern, which no caller can ask for as it stands.
 pub(crate) fn is_pattern(name: &ModelName) -> bool {
     matches!(name, ModelName::Pattern { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+
+    #[test]
+    fn rates_below_one_a_second_and_between_whole_numbers_stay_what_they_are() {
+        let burst = NonZeroU32::new(7).unwrap();
+        for (per_second, millis) in [(0.001, 1_000_000), (0.5, 2_000), (1.0, 1_000), (2.5, 400), (1000.0, 1)] {
+            let told = rate(resolved::RateLimit { per_second, burst });
+            assert_eq!(told, RateLimit { period: Duration::from_millis(millis), burst }, "{per_second}");
+        }
+    }
 }

@@ -11,8 +11,9 @@ use tokio::time::advance;
 
 use crate::kit::*;
 
-fn rate(per_second: u32, burst: u32) -> Option<RateLimit> {
-    Some(RateLimit { per_second: NonZeroU32::new(per_second).unwrap(), burst: NonZeroU32::new(burst).unwrap() })
+fn rate(per_second: f64, burst: u32) -> Option<RateLimit> {
+    let period = Duration::from_secs_f64(1.0 / per_second);
+    Some(RateLimit { period, burst: NonZeroU32::new(burst).unwrap() })
 }
 
 fn key(name: &str, rate: Option<RateLimit>) -> KeyLimit {
@@ -35,7 +36,7 @@ async fn ask(house: &House, exchange: Exchange) -> Result<(), Error> {
 
 #[tokio::test(start_paused = true)]
 async fn a_key_may_burst_and_then_keeps_to_its_rate() {
-    let (house, _) = house(vec![key("slow", rate(10, 3)), key("free", None)]);
+    let (house, _) = house(vec![key("slow", rate(10.0, 3)), key("free", None)]);
     for _ in 0..3 {
         ask(&house, from("slow", 0)).await.unwrap();
     }
@@ -54,20 +55,40 @@ async fn a_key_may_burst_and_then_keeps_to_its_rate() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rate_may_be_below_one_a_second_and_between_whole_numbers() {
+    for (per_second, told, wait) in [(0.25, "0.25", 4_000), (2.5, "2.5", 400)] {
+        let (house, snapshot) = house(vec![key("slow", rate(per_second, 1))]);
+        let wait = Duration::from_millis(wait);
+        ask(&house, from("slow", 0)).await.unwrap();
+        let error = ask(&house, from("slow", 0)).await.unwrap_err();
+        assert_eq!(error.retry_after(), Some(wait));
+        assert!(error.public().contains(&format!("may make {told} requests a second and 1 at once")), "{error}");
+        // A reload that leaves it as it was does not begin the wait anew, nor end it.
+        advance(wait - Duration::from_millis(1)).await;
+        house.pipeline.swap(&snapshot).unwrap();
+        assert_eq!(ask(&house, from("slow", 0)).await.unwrap_err().retry_after(), Some(Duration::from_millis(1)));
+        advance(Duration::from_millis(1)).await;
+        ask(&house, from("slow", 0)).await.unwrap();
+        ask(&house, from("slow", 0)).await.unwrap_err();
+        house.closed(5);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reload_is_no_way_to_a_fresh_burst() {
-    let (house, mut snapshot) = house(vec![key("a", rate(1, 2)), key("b", rate(1, 2))]);
+    let (house, mut snapshot) = house(vec![key("a", rate(1.0, 2)), key("b", rate(1.0, 2))]);
     for _ in 0..2 {
         ask(&house, from("a", 0)).await.unwrap();
     }
     // The keys have changed places, and another has come.
-    snapshot.keys = vec![key("new", None), key("b", rate(1, 2)), key("a", rate(1, 2))];
+    snapshot.keys = vec![key("new", None), key("b", rate(1.0, 2)), key("a", rate(1.0, 2))];
     house.pipeline.swap(&snapshot).unwrap();
     ask(&house, from("a", 2)).await.unwrap_err();
     // Authenticated before the reload: the index is stale, the name is not.
     ask(&house, from("a", 0)).await.unwrap_err();
     ask(&house, from("b", 1)).await.unwrap();
     // Another rate is another limit.
-    snapshot.keys[2].rate = rate(1, 3);
+    snapshot.keys[2].rate = rate(1.0, 3);
     house.pipeline.swap(&snapshot).unwrap();
     ask(&house, from("a", 2)).await.unwrap();
     house.closed(6);
@@ -91,7 +112,7 @@ async fn no_more_than_the_limit_are_in_flight_and_each_end_makes_room() {
 
 #[tokio::test(start_paused = true)]
 async fn the_rate_is_looked_at_before_the_name() {
-    let (house, _) = house(vec![key("slow", rate(1, 1))]);
+    let (house, _) = house(vec![key("slow", rate(1.0, 1))]);
     ask(&house, from("slow", 0)).await.unwrap();
     let mut unknown = from("slow", 0);
     unknown.model = "nothing-like-it".into();
