@@ -67,8 +67,9 @@ fn client(http: &HttpProvider, workers: usize) -> Result<HttpClient, String> {
         resolved::Http2::On => Http2::On,
         resolved::Http2::Off => Http2::Off,
     };
-    HttpClient::new(origin, ClientSettings { http2, ..ClientSettings::default() }, workers)
-        .map_err(|error| error.to_string())
+    let extra_roots = http.authorities.as_ref().map(|trusted| trusted.pem.to_vec());
+    let settings = ClientSettings { http2, extra_roots, ..ClientSettings::default() };
+    HttpClient::new(origin, settings, workers).map_err(|error| error.to_string())
 }
 
 fn openai(name: Arc<str>, http: &HttpProvider) -> OpenAiConfig {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use atp_core::Caller;
 
 pub use self::model::{Model, ModelName, OnDisconnect, Target, TargetModel, TargetPrice};
-pub use self::provider::{HttpProvider, Provider, ProviderKind, VendorRow};
+pub use self::provider::{Authorities, HttpProvider, Provider, ProviderKind, VendorRow};
 pub use super::raw::{Http2, LogFormat, RequestLog};
 
 /// A configuration, checked and complete.

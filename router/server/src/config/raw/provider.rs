@@ -1,5 +1,6 @@
 //! Providers, as the file writes them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use atp_adapters::simulated::SimulatedConfig;
@@ -32,6 +33,9 @@ pub(in super::super) struct RawProvider {
     /// HTTP/2 towards this provider: `auto` agrees on it by TLS, `on` also speaks it in the clear, `off` never does.
     #[schemars(extend("default" = "auto"))]
     pub(in super::super) http2: Option<Http2>,
+    /// A file of certificate authorities in PEM that are trusted for this provider beside the public ones: for a server
+    /// with a certificate of its own. A relative path starts at the directory of the configuration file.
+    pub(in super::super) ca_file: Option<PathBuf>,
     /// A query added to every request, such as Azure's `api-version=2024-10-21`; instead of the vendor's, where it has one.
     pub(in super::super) query: Option<String>,
     /// What a provider of kind `simulated` pretends. Without it, three ready models: `sim-fast`, `sim-balanced` and

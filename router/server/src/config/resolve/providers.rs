@@ -14,7 +14,7 @@ use super::super::path::FieldPath;
 use super::super::raw::{RawConfig, RawKind, RawProvider, RawTimeouts};
 use super::super::resolved::{HttpProvider, Provider, ProviderKind, VendorRow};
 use super::super::value::Span;
-use super::{Context, secrets};
+use super::{Context, secrets, tls};
 
 /// Where Ollama listens when nobody says otherwise.
 const OLLAMA: &str = "http://127.0.0.1:11434";
@@ -113,6 +113,7 @@ impl One<'_> {
             ("api_key", raw.api_key.is_some()),
             ("headers", !raw.headers.0.is_empty()),
             ("http2", raw.http2.is_some()),
+            ("ca_file", raw.ca_file.is_some()),
             ("query", raw.query.is_some()),
         ];
         let wrong: Vec<(&str, &str)> = match kind {
@@ -145,7 +146,14 @@ impl One<'_> {
         let api_key = self.api_key(context, vendor);
         let headers = self.headers(context);
         let query = self.query(context);
+        let file = self.raw.ca_file.as_deref();
+        let authorities = file.and_then(|file| tls::authorities(context, &self.path.key("ca_file"), file));
         let (base_url, base_uri) = base?;
+        if file.is_some() && base_uri.scheme_str() == Some("http") {
+            context
+                .warnings
+                .push(format!("provider `{}` is reached without TLS; its `ca_file` is not used", self.name));
+        }
         Some(HttpProvider {
             vendor: vendor.map(|row| Arc::from(row.name.as_str())),
             base_url,
@@ -155,6 +163,7 @@ impl One<'_> {
             query,
             timeouts,
             http2: self.raw.http2.unwrap_or_default(),
+            authorities,
         })
     }
 

@@ -1,8 +1,9 @@
-//! The certificate of `listen`: read, parsed, and tried against its key.
+//! Certificates: that of `listen`, tried against its key, and the authorities that a provider's is trusted by.
 
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -10,7 +11,7 @@ use rustls::sign::CertifiedKey;
 use super::super::error::{Code, Issue};
 use super::super::path::FieldPath;
 use super::super::raw::RawTls;
-use super::super::resolved::Tls;
+use super::super::resolved::{Authorities, Tls};
 use super::Context;
 use super::secrets::read_small;
 
@@ -19,10 +20,7 @@ pub(super) fn load(raw: &RawTls, context: &mut Context<'_>) -> Option<Tls> {
     let path = FieldPath::of(&["tls"]);
     let cert = context.locate(&raw.cert);
     let key = context.locate(&raw.key);
-    let chain = read(context, &path.key("cert"), &cert, |pem| {
-        let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().ok();
-        chain.filter(|chain| !chain.is_empty())
-    });
+    let chain = read(context, &path.key("cert"), &cert, certificates);
     let private = read(context, &path.key("key"), &key, |pem| PrivateKeyDer::from_pem_slice(pem).ok());
     let (chain, private) = (chain?, private?);
     match CertifiedKey::from_der(chain, private, &rustls::crypto::ring::default_provider()) {
@@ -33,6 +31,32 @@ pub(super) fn load(raw: &RawTls, context: &mut Context<'_>) -> Option<Tls> {
             None
         }
     }
+}
+
+/// Loads the authorities of a provider; `None` where the file is wrong, which has been reported then.
+pub(super) fn authorities(context: &mut Context<'_>, path: &FieldPath, file: &Path) -> Option<Authorities> {
+    let file = context.locate(file);
+    let mut kept = Vec::new();
+    let certificates = read(context, path, &file, |pem| {
+        kept.extend_from_slice(pem);
+        certificates(pem)
+    })?;
+    let mut roots = RootCertStore::empty();
+    for (place, certificate) in certificates.into_iter().enumerate() {
+        if let Err(reason) = roots.add(certificate) {
+            let message = format!("certificate {} of {} cannot be trusted: {reason}", place + 1, file.display());
+            let issue = Issue::new(Code::BadValue, &message);
+            context.fail(path, issue.allowed("certificates of authorities in PEM (X.509, version 3)"));
+            return None;
+        }
+    }
+    Some(Authorities { file, pem: kept.into() })
+}
+
+/// Every certificate of a text in PEM; `None` where one is garbled or there is none.
+fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().ok();
+    chain.filter(|chain| !chain.is_empty())
 }
 
 fn read<T>(

@@ -82,6 +82,8 @@ fn http_json(name: &str, kind: &str, http: &HttpProvider, hide: Hide) -> Value {
         "query": (!http.query.is_empty()).then(|| hide(http.query.as_bytes())),
         "timeouts": timeouts_json(&http.timeouts),
         "http2": http.http2,
+        "ca_file": http.authorities.as_ref().map(|trusted| &trusted.file),
+        "authorities": http.authorities.as_ref().map(|trusted| hide(&trusted.pem)),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Providers, checked and complete.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use atp_adapters::simulated::SimulatedConfig;
@@ -69,6 +70,17 @@ pub struct HttpProvider {
     pub timeouts: Timeouts,
     /// Whether HTTP/2 is spoken.
     pub http2: Http2,
+    /// Certificate authorities that are trusted beside the public ones.
+    pub authorities: Option<Authorities>,
+}
+
+/// Certificate authorities, each known to be usable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authorities {
+    /// The file that they were read from.
+    pub file: PathBuf,
+    /// What it holds, in PEM.
+    pub pem: Arc<[u8]>,
 }
 
 /// What the configuration needs to know of a vendor's row in `vendors.toml`.

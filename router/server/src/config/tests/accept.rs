@@ -205,6 +205,56 @@ fn a_certificate_is_tried_against_its_key() {
 }
 
 #[test]
+fn the_authorities_of_a_provider_are_read_and_watched() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("atp.yaml");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let one = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let up = |url: &str| format!("providers:\n  up: {{ kind: openai, base_url: \"{url}\", ca_file: ca.pem }}\n");
+    write("ca.pem", &(one.cert.pem() + &other.cert.pem()));
+    write("atp.yaml", &up("https://localhost:9100/v1"));
+    let resolved = load_file(&file, &no_env(), &[]).unwrap();
+    let authorities = resolved.providers[0].kind.http().unwrap().authorities.clone().unwrap();
+    assert_eq!(authorities.pem.as_ref(), (one.cert.pem() + &other.cert.pem()).as_bytes());
+    assert_eq!(resolved.watched, [file.clone(), folder.path().join("ca.pem")]);
+    write("ca.pem", &one.cert.pem());
+    let rotated = load_file(&file, &no_env(), &[]).unwrap();
+    assert_eq!(Resolved::describe_changes(&resolved, &rotated), ["providers.up.authorities: changed"]);
+    assert!(!rotated.redacted_json().to_string().contains("BEGIN CERTIFICATE"));
+    write("atp.yaml", &up("http://localhost:9100/v1"));
+    let plain = load_file(&file, &no_env(), &[]).unwrap();
+    let said = |config: &Resolved| config.warnings.iter().any(|line| line.contains("`up` is reached without TLS"));
+    assert!(said(&plain) && !said(&rotated), "{:?}", plain.warnings);
+}
+
+#[test]
+fn authorities_that_are_none_are_refused_at_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("atp.yaml");
+    let ca = folder.path().join("ca.pem");
+    let text = "providers:\n  up: { kind: openai, base_url: \"https://localhost/v1\", ca_file: ca.pem }\n";
+    std::fs::write(&file, text).unwrap();
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().signing_key.serialize_pem();
+    let garbled = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (content, code, said) in [
+        (None, Code::File, "cannot be read"),
+        (Some(""), Code::BadValue, "holds no PEM of the right kind"),
+        (Some(key.as_str()), Code::BadValue, "holds no PEM of the right kind"),
+        (Some(garbled), Code::BadValue, "certificate 1 of"),
+    ] {
+        if let Some(content) = content {
+            std::fs::write(&ca, content).unwrap();
+        }
+        let errors = load_file(&file, &no_env(), &[]).unwrap_err();
+        let [error] = errors.errors() else { panic!("{errors}") };
+        assert_eq!((error.code, error.field.as_str()), (code, "providers.up.ca_file"), "{error}");
+        assert_eq!((error.line, error.column), (Some(2), Some(66)), "{error}");
+        assert!(error.message.contains(said), "{error}");
+    }
+}
+
+#[test]
 fn a_simulated_provider_has_typed_settings() {
     let text = "providers:\n  sim:\n    kind: simulated\n    simulated:\n      seed: 7\n      models:\n        a: { quality: 0.5, \
                 tokens_per_second: 40, output_tokens: { uniform: { min: 1, max: 2 } } }\n";
