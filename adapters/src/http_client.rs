@@ -13,6 +13,7 @@
 mod connect;
 mod h1;
 mod h2;
+mod opening;
 mod origin;
 mod payload;
 mod pool;
@@ -22,7 +23,7 @@ mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use atp_core::percore::PerCore;
 use atp_core::{Error, Rope, Timeouts};
@@ -35,6 +36,7 @@ pub use payload::SendBody;
 pub use stream::UpstreamBody;
 pub use watch::Watch;
 
+use opening::Turn;
 use pool::Pool;
 use transport::{Failure, Sent};
 
@@ -63,6 +65,10 @@ pub struct ClientSettings {
     pub idle: Duration,
     /// Unused connections kept per core.
     pub idle_per_core: usize,
+    /// How long a shared connection with open streams may be silent before it is asked for a sign
+    /// of life, and again how long that may take before it counts as dead. Twice this is well below
+    /// the two minutes in which a first byte is due.
+    pub silence: Duration,
     /// Certificate authorities to trust beside the built-in ones, in PEM.
     pub extra_roots: Option<Vec<u8>>,
 }
@@ -74,6 +80,7 @@ impl Default for ClientSettings {
             streams_per_connection: 50,
             idle: Duration::from_secs(50),
             idle_per_core: 256,
+            silence: Duration::from_secs(15),
             extra_roots: None,
         }
     }
@@ -148,9 +155,9 @@ impl HttpClient {
 
     /// Sends a request and waits for the answer's head.
     ///
-    /// A kept connection that the provider closed in the meantime is replaced by a new one, once,
-    /// where nothing of an answer had come: the request was never seen, or the provider gave it up
-    /// with the connection. This is not a retry in the sense of the retry budget.
+    /// A connection that turns out to be closed or closing is replaced by a new one, once, where
+    /// nothing of an answer had come: the request was never seen, or the provider gave it up with
+    /// the connection. This is not a retry in the sense of the retry budget.
     ///
     /// # Errors
     /// Connect, timer and protocol errors, as provider errors that another target may cure.
@@ -164,36 +171,60 @@ impl HttpClient {
 
     async fn exchange(&self, out: Outgoing<'_>, watch: Watch) -> Result<Incoming, Failure> {
         let Outgoing { method, uri, headers, body, timeouts } = out;
-        let lane = self.checkout(timeouts.connect, &watch).await?;
-        if !lane.reused() {
-            return lane.send(request(method, uri, headers(), body), watch).await.map_err(|(failure, _, _)| failure);
-        }
+        let kept = self.pools.mine().checkout(watch.started(), &self.settings);
+        let lane = match kept {
+            Some(lane) => lane,
+            None => Box::pin(self.open(timeouts.connect, &watch, None)).await?,
+        };
+        let reused = lane.reused();
         let again = body.replay();
         match lane.send(request(method.clone(), uri.clone(), headers(), body), watch).await {
             Ok(incoming) => Ok(incoming),
-            Err((failure, sent, watch)) if failure.before_answer() => {
+            Err((failure, sent, watch)) if failure.is_of_the_connection(&sent, reused) => {
                 let request = match (sent, again) {
                     (Sent::Returned(request), _) => *request,
                     (Sent::Gone, Some(body)) => request(method, uri, headers(), body),
                     (Sent::Gone, None) => return Err(failure),
                 };
-                let lane = self.open(timeouts.connect, &watch).await?;
+                let lane = Box::pin(self.open(timeouts.connect, &watch, Some(watch.started()))).await?;
                 lane.send(request, watch).await.map_err(|(failure, _, _)| failure)
             }
             Err((failure, _, _)) => Err(failure),
         }
     }
 
-    async fn checkout(&self, connect: Duration, watch: &Watch) -> Result<pool::Lane, Failure> {
-        let kept = self.pools.mine().checkout(watch.started(), &self.settings);
-        match kept {
-            Some(lane) => Ok(lane),
-            None => self.open(connect, watch).await,
+    /// A lane on a new connection (rare, and large: its future has a box of its own), or a stream of one that somebody else is opening. With `than`
+    /// only connections younger than that count: the request has met a dead one already.
+    async fn open(&self, connect: Duration, watch: &Watch, than: Option<Instant>) -> Result<pool::Lane, Failure> {
+        let limit = connect.min(watch.left());
+        let patience = tokio::time::Instant::now() + opening::PATIENCE.min(limit);
+        loop {
+            let turn = {
+                let mut pool = self.pools.mine();
+                match pool.stream(watch::now(), &self.settings, than) {
+                    Some(lane) => return Ok(lane),
+                    None => pool.openings.turn(self.streams_to_come()),
+                }
+            };
+            let opening = match turn {
+                Turn::Open(opening) => opening,
+                Turn::Wait(waiting) => {
+                    if waiting.news(patience).await {
+                        continue;
+                    }
+                    self.pools.mine().openings.open()
+                }
+            };
+            return connect::open(self, limit, opening).await;
         }
     }
 
-    async fn open(&self, connect: Duration, watch: &Watch) -> Result<pool::Lane, Failure> {
-        connect::open(self, connect.min(watch.left())).await
+    /// How many requests a connection that is being opened will serve at a time, as far as is known.
+    fn streams_to_come(&self) -> usize {
+        match (self.settings.http2, &self.tls) {
+            (Http2::On, _) | (Http2::Auto, Some(_)) => self.settings.streams_per_connection,
+            (Http2::Off, _) | (Http2::Auto, None) => 1,
+        }
     }
 }
 

@@ -12,18 +12,20 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::h1::H1;
 use super::h2::H2;
+use super::opening::{Opening, Shared};
 use super::origin::OriginError;
 use super::pool::Lane;
 use super::transport::Failure;
 use super::{ClientSettings, Http2, HttpClient};
 
-/// Counts one open connection for as long as it lives.
-pub(super) struct OpenGuard(Arc<AtomicUsize>);
+/// Counts one open connection for as long as its socket lives.
+struct OpenGuard(Arc<AtomicUsize>);
 
 impl OpenGuard {
     fn new(count: &Arc<AtomicUsize>) -> Self {
@@ -66,30 +68,31 @@ impl Tls {
 }
 
 /// Opens a connection and takes the first request's lane on it.
-pub(super) async fn open(client: &HttpClient, limit: Duration) -> Result<Lane, Failure> {
-    match tokio::time::timeout(limit, establish(client)).await {
+pub(super) async fn open(client: &HttpClient, limit: Duration, opening: Opening) -> Result<Lane, Failure> {
+    match tokio::time::timeout(limit, establish(client, opening)).await {
         Ok(outcome) => outcome,
         Err(_elapsed) => Err(Failure::ConnectTimeout(limit)),
     }
 }
 
-async fn establish(client: &HttpClient) -> Result<Lane, Failure> {
+async fn establish(client: &HttpClient, opening: Opening) -> Result<Lane, Failure> {
+    let settings = &client.settings;
     let tcp = dial(client.origin.host(), client.origin.port()).await.map_err(Failure::Connect)?;
     tcp.set_nodelay(true).map_err(Failure::Connect)?;
     let open = OpenGuard::new(&client.open);
-    let (socket, h2) = match &client.tls {
-        None => (Socket::Plain(tcp), client.settings.http2 == Http2::On),
-        Some(tls) => {
-            let tls = secure(tls, client.origin.host(), tcp).await.map_err(Failure::Tls)?;
-            let h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
-            (Socket::Tls(Box::new(tls)), h2)
-        }
+    let wire = match &client.tls {
+        None => Wire::Plain(tcp),
+        Some(tls) => Wire::Tls(Box::new(secure(tls, client.origin.host(), tcp).await.map_err(Failure::Tls)?)),
     };
-    if h2 {
-        let connection = H2::handshake(socket, &client.origin, open).await?;
+    // Who configured HTTP/2 gets it, also from servers that know no ALPN.
+    let shared = if settings.http2 == Http2::On || wire.agreed_on_h2() { Shared::Yes } else { Shared::No };
+    opening.agreed(shared);
+    let socket = Socket { wire, first_read: None, _open: open };
+    if shared == Shared::Yes {
+        let connection = H2::handshake(socket, &client.origin, settings, opening).await?;
         return Ok(client.pools.mine().share(connection, super::watch::now()));
     }
-    Ok(Lane::H1(H1::handshake(socket, &client.pools, client.settings.idle_per_core, open).await?))
+    Ok(Lane::H1(H1::handshake(socket, &client.pools, settings.idle_per_core).await?))
 }
 
 /// Tries the host's addresses in the order that the resolver gives.
@@ -110,26 +113,55 @@ async fn secure(tls: &Tls, host: &str, tcp: TcpStream) -> io::Result<TlsStream<T
     tls.0.connect(name, tcp).await
 }
 
-/// A socket with or without TLS.
-pub(super) enum Socket {
+/// A provider's socket.
+pub(super) struct Socket {
+    wire: Wire,
+    /// Told once the provider has sent something.
+    first_read: Option<oneshot::Sender<()>>,
+    _open: OpenGuard,
+}
+
+enum Wire {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+impl Wire {
+    fn agreed_on_h2(&self) -> bool {
+        matches!(self, Self::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2"))
+    }
+}
+
+impl Socket {
+    /// Resolves once the provider has sent its first bytes.
+    pub(super) fn first_read(&mut self) -> oneshot::Receiver<()> {
+        let (tell, told) = oneshot::channel();
+        self.first_read = Some(tell);
+        told
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        let polled = match &mut self.wire {
+            Wire::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Wire::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        };
+        if polled.is_ready()
+            && let Some(tell) = self.first_read.take()
+        {
+            // Nobody listens any more where the connection has ended already.
+            let _ = tell.send(());
         }
+        polled
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
-            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        match &mut self.wire {
+            Wire::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Wire::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
         }
     }
 
@@ -138,30 +170,30 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
-            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+        match &mut self.wire {
+            Wire::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Wire::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(tcp) => tcp.is_write_vectored(),
-            Self::Tls(tls) => tls.is_write_vectored(),
+        match &self.wire {
+            Wire::Plain(tcp) => tcp.is_write_vectored(),
+            Wire::Tls(tls) => tls.is_write_vectored(),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        match &mut self.wire {
+            Wire::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Wire::Tls(tls) => Pin::new(tls).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        match &mut self.wire {
+            Wire::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Wire::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
 }

@@ -21,7 +21,7 @@ use hyper::body::{Body, Incoming as HyperBody};
 use hyper::client::conn::http1::{Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 
-use super::connect::{OpenGuard, Socket};
+use super::connect::Socket;
 use super::payload::SendBody;
 use super::pool::Pool;
 use super::transport::{Failure, Sent, chain};
@@ -31,6 +31,10 @@ use super::{Incoming, UpstreamBody, incoming};
 /// Bytes gathered into one chunk at the most. What arrived in one burst goes out in one write; the
 /// bound keeps the copy inside the first-level cache.
 const GATHER: usize = 16 * 1024;
+
+/// Bytes read from a provider at once: beyond it hyper's growing buffers hold several times what is
+/// in them.
+const READ_AHEAD: usize = 64 << 10;
 
 /// A connection and both its halves.
 pub(super) struct H1 {
@@ -42,7 +46,6 @@ pub(super) struct H1 {
     pub(super) used: bool,
     pools: Weak<PerCore<Pool>>,
     keep: usize,
-    _open: OpenGuard,
 }
 
 impl H1 {
@@ -51,14 +54,14 @@ impl H1 {
         socket: Socket,
         pools: &Arc<PerCore<Pool>>,
         keep: usize,
-        open: OpenGuard,
     ) -> Result<Box<Self>, Failure> {
         let (sender, driver) = hyper::client::conn::http1::Builder::new()
+            .max_buf_size(READ_AHEAD)
             .handshake(TokioIo::new(socket))
             .await
             .map_err(Failure::from_hyper)?;
         let since = super::watch::now();
-        Ok(Box::new(Self { driver, sender, since, used: false, pools: Arc::downgrade(pools), keep, _open: open }))
+        Ok(Box::new(Self { driver, sender, since, used: false, pools: Arc::downgrade(pools), keep }))
     }
 
     /// Whether the connection can take a request now. Reads what the far side has sent meanwhile,

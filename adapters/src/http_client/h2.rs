@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use atp_core::Error;
 use bytes::Bytes;
@@ -14,29 +14,51 @@ use hyper::body::{Body, Incoming as HyperBody};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::TokioIo;
 
-use super::connect::{OpenGuard, Socket};
+use super::connect::Socket;
 use super::h1::cut;
+use super::opening::Opening;
 use super::origin::Origin;
 use super::payload::SendBody;
 use super::transport::{Failure, Sent};
 use super::watch::Watch;
-use super::{Incoming, UpstreamBody, incoming};
+use super::{ClientSettings, Incoming, UpstreamBody, incoming};
+
+/// Bytes that a provider may send on one stream before the caller has taken any. A connection's
+/// window has room for all its streams, so that callers who read slowly never hold up the others.
+const STREAM_WINDOW: u32 = 256 << 10;
+
+/// The largest window that the protocol knows (RFC 9113, 6.9.1).
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+
+/// Streams that were given up and of which the provider may still be sending: what comes for them
+/// is dropped without a word. The protocol library's own bound of ten would be met by any burst of
+/// callers who leave.
+const GIVEN_UP: usize = 1000;
 
 /// A shared connection, as the pool keeps it.
 pub(super) struct H2 {
     sender: SendRequest<SendBody>,
-    streams: Arc<AtomicUsize>,
+    streams: Arc<Streams>,
     origin: Origin,
-    /// When a stream was last started; for the sweep.
-    pub(super) since: Instant,
+    /// When it was opened.
+    pub(super) opened: Instant,
+    /// When a stream was last seen; for the sweep.
+    since: Instant,
+}
+
+/// How full a connection is.
+struct Streams {
+    open: AtomicUsize,
+    /// What the provider allows. Its opener's stream alone, until it has said so.
+    allowed: AtomicUsize,
 }
 
 /// A stream's place on a connection. Given back when the answer's body ends or is dropped.
-pub(super) struct Slot(Arc<AtomicUsize>);
+pub(super) struct Slot(Arc<Streams>);
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -68,20 +90,36 @@ where
 
 impl H2 {
     /// Shakes hands and starts the driver. The connection ends when the pool drops its sender and
-    /// the last stream is done.
-    pub(super) async fn handshake(socket: Socket, origin: &Origin, open: OpenGuard) -> Result<Self, Failure> {
-        let mut builder = hyper::client::conn::http2::Builder::new(Spawn);
-        builder.timer(hyper_util::rt::TokioTimer::new());
-        builder.keep_alive_interval(Some(std::time::Duration::from_secs(20)));
-        builder.initial_stream_window_size(1 << 20).initial_connection_window_size(4 << 20);
-        let (sender, driver) = builder.handshake(TokioIo::new(socket)).await.map_err(Failure::from_hyper)?;
+    /// the last stream is done. `opening` ends when the provider has said how many streams it
+    /// allows, which is the first thing that it says.
+    pub(super) async fn handshake(
+        mut socket: Socket,
+        origin: &Origin,
+        settings: &ClientSettings,
+        opening: Opening,
+    ) -> Result<Self, Failure> {
+        let mut greeting = socket.first_read();
+        let (sender, driver) = builder(settings).handshake(TokioIo::new(socket)).await.map_err(Failure::from_hyper)?;
+        let streams = Arc::new(Streams { open: AtomicUsize::new(0), allowed: AtomicUsize::new(1) });
+        let seen = Arc::clone(&streams);
         hyper::rt::Executor::execute(&Spawn, async move {
-            let _open = open;
-            if let Err(error) = driver.await {
+            let mut driver = pin!(driver);
+            let mut opening = Some(opening);
+            let ended = std::future::poll_fn(|cx| {
+                if opening.is_some() && Pin::new(&mut greeting).poll(cx).is_pending() {
+                    return driver.as_mut().poll(cx);
+                }
+                let polled = driver.as_mut().poll(cx);
+                seen.allowed.store(driver.current_max_send_streams(), Ordering::Relaxed);
+                opening = None;
+                polled
+            });
+            if let Err(error) = ended.await {
                 tracing::debug!(error = %error, "upstream http/2 connection ended");
             }
         });
-        Ok(Self { sender, streams: Arc::default(), origin: origin.clone(), since: super::watch::now() })
+        let now = super::watch::now();
+        Ok(Self { sender, streams, origin: origin.clone(), opened: now, since: now })
     }
 
     /// Whether the connection is still there.
@@ -90,16 +128,44 @@ impl H2 {
     }
 
     /// Streams open now.
-    pub(super) fn load(&self) -> usize {
-        self.streams.load(Ordering::Relaxed)
+    fn load(&self) -> usize {
+        self.streams.open.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it is in use, if it is: an answer of ten minutes does not make it old.
+    pub(super) fn seen_in_use(&mut self, now: Instant) {
+        if self.load() > 0 {
+            self.since = now;
+        }
+    }
+
+    /// Whether it has been unused for `idle`.
+    pub(super) fn stale(&self, now: Instant, idle: Duration) -> bool {
+        self.load() == 0 && now.saturating_duration_since(self.since) >= idle
+    }
+
+    /// Whether another stream may be opened, of `most` at the most.
+    pub(super) fn has_room(&self, most: usize) -> bool {
+        self.load() < most.min(self.streams.allowed.load(Ordering::Relaxed))
     }
 
     /// Takes a stream.
     pub(super) fn lane(&mut self, now: Instant, used: bool) -> H2Lane {
         self.since = now;
-        self.streams.fetch_add(1, Ordering::Relaxed);
+        self.streams.open.fetch_add(1, Ordering::Relaxed);
         H2Lane { sender: self.sender.clone(), slot: Slot(Arc::clone(&self.streams)), origin: self.origin.clone(), used }
     }
+}
+
+fn builder(settings: &ClientSettings) -> hyper::client::conn::http2::Builder<Spawn> {
+    let streams = u32::try_from(settings.streams_per_connection).unwrap_or(u32::MAX);
+    let window = STREAM_WINDOW.saturating_mul(streams).min(MAX_WINDOW);
+    let mut builder = hyper::client::conn::http2::Builder::new(Spawn);
+    builder.timer(hyper_util::rt::TokioTimer::new());
+    builder.keep_alive_interval(Some(settings.silence)).keep_alive_timeout(settings.silence);
+    builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(window);
+    builder.max_concurrent_reset_streams(GIVEN_UP).max_local_error_reset_streams(None);
+    builder
 }
 
 impl H2Lane {

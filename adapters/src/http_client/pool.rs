@@ -6,8 +6,9 @@ use http::Request;
 
 use super::h1::H1;
 use super::h2::{H2, H2Lane};
+use super::opening::Openings;
 use super::payload::SendBody;
-use super::transport::{Failure, Sent};
+use super::transport::{Failure, Reused, Sent};
 use super::watch::Watch;
 use super::{ClientSettings, Incoming};
 
@@ -17,7 +18,10 @@ use super::{ClientSettings, Incoming};
 pub(super) struct Pool {
     #[expect(clippy::vec_box, reason = "a connection is a kilobyte, and goes from pool to exchange and back as it is")]
     idle: Vec<Box<H1>>,
+    /// Shared ones in the order of their opening.
     shared: Vec<H2>,
+    /// Those to come.
+    pub(super) openings: Openings,
 }
 
 /// A borrowed way to send one request.
@@ -30,11 +34,12 @@ pub(super) enum Lane {
 
 impl Lane {
     /// Whether the connection has served before, so that its far side may have closed it.
-    pub(super) fn reused(&self) -> bool {
-        match self {
+    pub(super) fn reused(&self) -> Reused {
+        let used = match self {
             Self::H1(connection) => connection.used,
             Self::H2(lane) => lane.used,
-        }
+        };
+        if used { Reused::Yes } else { Reused::No }
     }
 
     pub(super) async fn send(
@@ -58,9 +63,20 @@ impl Pool {
                 return Some(Lane::H1(connection));
             }
         }
-        self.shared.retain(H2::alive);
-        let roomiest = self.shared.iter_mut().min_by_key(|connection| connection.load())?;
-        (roomiest.load() < settings.streams_per_connection).then(|| Lane::H2(roomiest.lane(now, true)))
+        self.stream(now, settings, None)
+    }
+
+    /// A stream of a shared connection, of one that is younger than `than` where that is given. The
+    /// oldest with room is filled first: what a burst has left over runs empty and is swept.
+    pub(super) fn stream(&mut self, now: Instant, settings: &ClientSettings, than: Option<Instant>) -> Option<Lane> {
+        if self.shared.is_empty() {
+            return None;
+        }
+        self.shared.retain(|connection| connection.alive() && !connection.stale(now, settings.idle));
+        let young = |connection: &H2| than.is_none_or(|than| connection.opened > than);
+        let mut fit =
+            self.shared.iter_mut().filter(|each| young(each) && each.has_room(settings.streams_per_connection));
+        fit.next().map(|connection| Lane::H2(connection.lane(now, true)))
     }
 
     /// Keeps an HTTP/1.1 connection; the oldest goes where there are `keep` already.
@@ -80,9 +96,11 @@ impl Pool {
 
     /// Drops what has been unused for longer than `idle`.
     pub(super) fn sweep(&mut self, now: Instant, idle: Duration) {
-        let old = |since: Instant| now.saturating_duration_since(since) >= idle;
-        self.idle.retain(|connection| !old(connection.since));
-        self.shared.retain(|connection| connection.alive() && (connection.load() > 0 || !old(connection.since)));
+        self.idle.retain(|connection| now.saturating_duration_since(connection.since) < idle);
+        self.shared.retain_mut(|connection| {
+            connection.seen_in_use(now);
+            connection.alive() && !connection.stale(now, idle)
+        });
         self.idle.shrink_to(8);
     }
 }

@@ -34,6 +34,13 @@ pub(crate) enum Sent {
     Gone,
 }
 
+/// Whether a connection has served before, so that its far side may have closed it meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reused {
+    Yes,
+    No,
+}
+
 impl Failure {
     /// Sorts a hyper error.
     pub(crate) fn from_hyper(error: hyper::Error) -> Self {
@@ -46,9 +53,19 @@ impl Failure {
         }
     }
 
-    /// Whether the connection ended without a word of an answer.
-    pub(crate) fn before_answer(&self) -> bool {
-        matches!(self, Self::Cut(_))
+    /// Whether the request may be sent again without asking anybody: the provider has refused it
+    /// unseen, or its connection, which was a kept one where `reused`, ended without a word of an
+    /// answer. A stream that it resets for another reason is its answer to this very request.
+    pub(crate) fn is_of_the_connection(&self, sent: &Sent, reused: Reused) -> bool {
+        let Self::Cut(error) = self else { return false };
+        let h2 = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+        match h2 {
+            // REFUSED_STREAM, and streams beyond the last one that a GOAWAY names, were not
+            // processed (RFC 9113, 8.7).
+            Some(error) if error.is_reset() => error.reason() == Some(h2::Reason::REFUSED_STREAM),
+            Some(error) if error.is_go_away() && error.is_remote() => true,
+            _ => matches!(sent, Sent::Returned(_)) || reused == Reused::Yes,
+        }
     }
 
     /// The one error value. `authority` names the far side.

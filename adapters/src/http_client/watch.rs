@@ -52,9 +52,9 @@ impl Watch {
         self.started
     }
 
-    /// What is left of the phase at its start: the cap for connecting.
+    /// What is left of the phase: the cap for connecting.
     pub(super) fn left(&self) -> Duration {
-        self.due.saturating_duration_since(self.started)
+        self.due.saturating_duration_since(now())
     }
 
     /// Bytes have come: from now on the idle timer counts.

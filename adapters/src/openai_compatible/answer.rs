@@ -17,8 +17,9 @@ use crate::http_client::{Collected, Incoming, UpstreamBody, Watch, collect};
 /// The most of an error body that is kept: enough for any provider's explanation.
 const ERROR_BODY_CAP: usize = 64 * 1024;
 
-/// Headers that the entrance will add: with room for them the map need not grow.
-const ROUTER_HEADERS: usize = 12;
+/// Room for the headers that are passed on and those that the entrance adds. hyper keeps the map for
+/// the life of the connection, so more than enough would be paid by every open stream.
+const ROOM: usize = 12;
 
 /// Reads an answer as far as it has to be read before it can be passed on.
 pub(super) async fn read(
@@ -38,7 +39,7 @@ pub(super) async fn read(
         );
         return Err(Error::provider(ErrorKind::ProviderGarbled, text));
     }
-    let mut headers = HeaderMap::with_capacity(incoming.headers.len() + ROUTER_HEADERS);
+    let mut headers = HeaderMap::with_capacity(ROOM);
     errors::passthrough_headers(&incoming.headers, &mut headers);
     let status = incoming.status;
     if content_type_is(&incoming.headers, b"text/event-stream") {

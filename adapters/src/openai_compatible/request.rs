@@ -57,14 +57,10 @@ fn edit(rope: &Rope, fields: &Fields, model: Option<&str>, options: Option<&str>
 
 /// The caller's headers with the provider's own over them.
 pub(super) fn headers(caller: &HeaderMap, fixed: &HeaderMap) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(caller.len() + fixed.len());
-    for (name, value) in caller {
-        if !fixed.contains_key(name) {
-            headers.append(name.clone(), value.clone());
-        }
-    }
+    // A clone keeps the places that were computed when the map was made; only ours are computed.
+    let mut headers = caller.clone();
     for (name, value) in fixed {
-        headers.append(name.clone(), value.clone());
+        headers.insert(name.clone(), value.clone());
     }
     headers
 }
