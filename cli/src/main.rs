@@ -22,9 +22,10 @@ use crate::failure::Failure;
 use crate::term::{Colours, Terminal};
 
 /// An answer under way lives in a few objects of one to eight kilobytes. The system's allocator has
-/// no fast path for those, and gives little back to the system after a burst; this one does both.
+/// no fast path for those, and gives little back to the system after a burst; this one does both. Its
+/// settings are made at build time, in `.cargo/config.toml`.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

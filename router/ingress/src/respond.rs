@@ -27,9 +27,6 @@ const COST: HeaderName = HeaderName::from_static("x-atp-cost-usd");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-atp-overhead-us");
 const ERROR: HeaderName = HeaderName::from_static("x-atp-error");
 
-/// Headers that the router and hyper add to an answer; room for them is made at once.
-const OURS: usize = 12;
-
 /// What every answer to one request needs to know of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
@@ -122,7 +119,6 @@ fn success(answer: Answer, trailers: Trailers) -> Response<OutBody> {
     let mut response = Response::new(out);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    response.headers_mut().reserve(OURS);
     if events {
         // Proxies in front must neither keep nor gather events.
         response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));

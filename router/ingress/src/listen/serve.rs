@@ -1,6 +1,7 @@
 //! One connection, from its first byte to its close.
 
 use std::future::Future;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -41,8 +42,23 @@ impl Default for Wire {
     }
 }
 
+/// Bytes read from a caller at once. hyper doubles its buffer as long as reads fill it, and a body's
+/// pieces keep the whole of it alive; beyond this size a long prompt would hold several times its
+/// own length.
+const READ_AHEAD: usize = 64 << 10;
+
 /// What every HTTP/2 connection begins with (RFC 9113, 3.4); its first bytes tell it from HTTP/1.1.
 const PREFACE: &[u8] = b"PRI * HT";
+
+/// How long the first bytes may leave it open whether they are HTTP/1.1 or HTTP/2: `P` alone may
+/// become `POST`. Looked at so many times, with pauses between.
+const DOUBTFUL: (u32, Duration) = (20, Duration::from_millis(25));
+
+/// What every TLS connection begins with: a record of the handshake (RFC 8446, 5.1).
+const TLS_HANDSHAKE: u8 = 22;
+
+/// What is told to a caller who forgot the `s` of `https`.
+const SPEAK_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 142\r\n\r\n{\"error\":{\"message\":\"this port speaks TLS; use a base URL that begins with https://\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":null}}";
 
 /// What is told to a connection beyond the cap.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nx-atp-error: backpressure\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 145\r\n\r\n{\"error\":{\"message\":\"the router has no room for another connection; try again shortly\",\"type\":\"server_error\",\"param\":null,\"code\":\"backpressure\"}}";
@@ -52,6 +68,20 @@ pub(super) async fn turn_away(mut tcp: TcpStream) {
     let told = async {
         tcp.write_all(FULL).await?;
         tcp.shutdown().await
+    };
+    // Whether the caller heard it or not, the connection is over.
+    let _ = tokio::time::timeout(Duration::from_secs(1), told).await;
+}
+
+/// Says one thing and ends a connection that has its place. What the caller sends is read: a socket
+/// that is closed with bytes unread is reset, and the words are lost with it.
+async fn farewell(mut tcp: TcpStream, words: &[u8]) {
+    let told = async {
+        let mut unread = [0u8; 1024];
+        tcp.write_all(words).await?;
+        tcp.shutdown().await?;
+        while tcp.read(&mut unread).await? > 0 {}
+        io::Result::Ok(())
     };
     // Whether the caller heard it or not, the connection is over.
     let _ = tokio::time::timeout(Duration::from_secs(1), told).await;
@@ -68,49 +98,76 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Serves the connection to its end.
+    ///
+    /// Whatever comes before the plain HTTP/1.1 connection and beside it is boxed: a task is as large
+    /// as the largest thing it ever awaits, and thousands of these stay open at once.
     pub(super) async fn run(self, tcp: TcpStream) {
         if tcp.set_nodelay(true).is_err() {
             return;
         }
+        let Some((socket, h2)) = Box::pin(self.open(tcp)).await else { return };
+        if h2 {
+            return Box::pin(self.serve_h2(socket)).await;
+        }
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(self.wire.header_timeout);
+        builder.max_header_size(self.wire.max_header).max_buf_size(READ_AHEAD.max(self.wire.max_header));
+        let connection = pin!(builder.serve_connection(TokioIo::new(socket), self.entrance));
+        until_drained(connection, http1::Connection::graceful_shutdown, &self.drain).await;
+        drop(self.place);
+    }
+
+    /// The socket, secured where it has to be, and whether HTTP/2 is spoken on it. `None` where the
+    /// caller left, or said what the listener does not understand.
+    async fn open(&self, tcp: TcpStream) -> Option<(CallerSocket, bool)> {
         let patience = self.wire.write_timeout;
         let Some(tls) = &self.tls else {
-            let Some(h2) = self.speaks_h2(&tcp).await else { return };
-            return self.serve(CallerSocket::plain(tcp, patience), h2).await;
+            let h2 = self.speaks_h2(&tcp).await?;
+            return Some((CallerSocket::plain(tcp, patience), h2));
         };
+        if self.peek(&tcp, &mut [0]).await? != [TLS_HANDSHAKE] {
+            farewell(tcp, SPEAK_TLS).await;
+            return None;
+        }
         match tokio::time::timeout(self.wire.header_timeout, tls.accept(tcp)).await {
             Ok(Ok(stream)) => {
                 let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                self.serve(CallerSocket::tls(stream, patience), h2).await;
+                return Some((CallerSocket::tls(stream, patience), h2));
             }
             Ok(Err(error)) => tracing::debug!(error = %error, "TLS handshake failed"),
             Err(_elapsed) => tracing::debug!("TLS handshake took too long"),
         }
+        None
     }
 
     /// Looks at the first bytes without taking them. `None` where the caller left or sent nothing.
-    async fn speaks_h2(&self, tcp: &TcpStream) -> Option<bool> {
-        let mut first = [0u8; PREFACE.len()];
-        let seen = tokio::time::timeout(self.wire.header_timeout, tcp.peek(&mut first)).await.ok()?.ok()?;
-        let seen = first.get(..seen).filter(|seen| !seen.is_empty())?;
-        Some(PREFACE.starts_with(seen))
+    async fn peek<'b>(&self, tcp: &TcpStream, first: &'b mut [u8]) -> Option<&'b [u8]> {
+        let seen = tokio::time::timeout(self.wire.header_timeout, tcp.peek(first)).await.ok()?.ok()?;
+        first.get(..seen).filter(|seen| !seen.is_empty())
     }
 
-    async fn serve(self, socket: CallerSocket, h2: bool) {
-        let io = TokioIo::new(socket);
-        if h2 {
-            let mut builder = http2::Builder::new(Tasks);
-            builder.timer(TokioTimer::new()).max_concurrent_streams(self.wire.max_streams);
-            builder.max_header_list_size(u32::try_from(self.wire.max_header).unwrap_or(u32::MAX));
-            builder.keep_alive_interval(Some(self.wire.header_timeout));
-            let connection = pin!(builder.serve_connection(io, self.entrance));
-            until_drained(connection, http2::Connection::graceful_shutdown, &self.drain).await;
-        } else {
-            let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(self.wire.header_timeout);
-            builder.max_header_size(self.wire.max_header);
-            let connection = pin!(builder.serve_connection(io, self.entrance));
-            until_drained(connection, http1::Connection::graceful_shutdown, &self.drain).await;
+    /// Whether the connection begins as HTTP/2 does.
+    async fn speaks_h2(&self, tcp: &TcpStream) -> Option<bool> {
+        let (looks, pause) = DOUBTFUL;
+        for _ in 0..looks {
+            let mut first = [0u8; PREFACE.len()];
+            let seen = self.peek(tcp, &mut first).await?;
+            if seen == PREFACE || !PREFACE.starts_with(seen) {
+                return Some(seen == PREFACE);
+            }
+            // What has been seen stays readable, so that waiting for more would return at once.
+            tokio::time::sleep(pause).await;
         }
+        Some(false)
+    }
+
+    async fn serve_h2(self, socket: CallerSocket) {
+        let mut builder = http2::Builder::new(Tasks);
+        builder.timer(TokioTimer::new()).max_concurrent_streams(self.wire.max_streams);
+        builder.max_header_list_size(u32::try_from(self.wire.max_header).unwrap_or(u32::MAX));
+        builder.keep_alive_interval(Some(self.wire.header_timeout));
+        let connection = pin!(builder.serve_connection(TokioIo::new(socket), self.entrance));
+        until_drained(connection, http2::Connection::graceful_shutdown, &self.drain).await;
         drop(self.place);
     }
 }

@@ -11,12 +11,68 @@ use crate::json::view::members;
 /// (`input_tokens`, `output_tokens`), `DeepSeek`'s `prompt_cache_hit_tokens`, and Anthropic's, which
 /// alone does not count cached tokens as input.
 pub(super) fn usage(raw: &[u8]) -> Option<Usage> {
+    if let Some(told) = plain(raw) {
+        return told.usage();
+    }
     let mut told = Told::default();
     for member in members(raw) {
         let member = member.ok()?;
         told.read(member.key, member.raw);
     }
     told.usage()
+}
+
+/// Where in a usage object a member stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// At its top.
+    Top,
+    /// In the details of its input.
+    Input,
+    /// In the details of its output.
+    Output,
+    /// In an object that holds no count.
+    Aside,
+}
+
+/// Reads the shape that nearly every provider sends, in one walk over its bytes: whole numbers and
+/// nulls, and objects of such one level deep. `None` where anything else stands in it.
+fn plain(raw: &[u8]) -> Option<Told> {
+    let mut told = Told::default();
+    let mut place = Place::Top;
+    let mut rest = raw.strip_prefix(b"{")?;
+    loop {
+        rest = rest.trim_ascii_start();
+        rest = match rest.split_first()? {
+            (b',', behind) => behind,
+            (b'}', []) if place == Place::Top => return Some(told),
+            (b'}', behind) if place != Place::Top => {
+                place = Place::Top;
+                behind
+            }
+            (b'"', behind) => {
+                let (key, behind) = behind.split_at_checked(behind.iter().position(|byte| *byte == b'"')?)?;
+                let value = behind.get(1..)?.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+                match value.first()? {
+                    b'{' if place == Place::Top => {
+                        place = details(key);
+                        value.get(1..)?
+                    }
+                    b'n' => value.strip_prefix(b"null")?,
+                    _ => told.count(place, key, value)?,
+                }
+            }
+            _ => return None,
+        };
+    }
+}
+
+fn details(key: &[u8]) -> Place {
+    match key {
+        b"prompt_tokens_details" | b"input_tokens_details" => Place::Input,
+        b"completion_tokens_details" | b"output_tokens_details" => Place::Output,
+        _ => Place::Aside,
+    }
 }
 
 #[derive(Default)]
@@ -32,6 +88,28 @@ struct Told {
 }
 
 impl Told {
+    /// Takes a whole number from the front of `value`; what stands behind it.
+    fn count<'a>(&mut self, place: Place, key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
+        let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (number, behind) = value.split_at_checked(digits)?;
+        if digits == 0 || digits > 18 || matches!(behind.first(), Some(b'.' | b'e' | b'E')) {
+            return None;
+        }
+        let number = number.iter().fold(0u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+        let slot = match (place, key) {
+            (Place::Top, b"prompt_tokens" | b"input_tokens") => &mut self.input,
+            (Place::Top, b"completion_tokens" | b"output_tokens") => &mut self.output,
+            (Place::Top, b"total_tokens") => &mut self.total,
+            (Place::Top, b"prompt_cache_hit_tokens") | (Place::Input, b"cached_tokens") => &mut self.cached,
+            (Place::Top, b"cache_read_input_tokens") => &mut self.cache_read,
+            (Place::Top, b"cache_creation_input_tokens") => &mut self.cache_write,
+            (Place::Output, b"reasoning_tokens") => &mut self.reasoning,
+            _ => return Some(behind),
+        };
+        *slot = Some(slot.unwrap_or(0).max(number));
+        Some(behind)
+    }
+
     fn read(&mut self, key: &[u8], raw: &[u8]) {
         let slot = match key {
             b"\"prompt_tokens\"" | b"\"input_tokens\"" => &mut self.input,
@@ -84,6 +162,46 @@ fn detail(raw: &[u8], name: &[u8], slot: &mut Option<u64>) {
             && let Number::Whole(value) = number(member.raw)
         {
             *slot = Some(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plain_walk_reads_what_the_members_tell() {
+        let shapes: [&[u8]; 5] = [
+            br#"{"prompt_tokens":250,"completion_tokens":128,"total_tokens":378,"prompt_tokens_details":{"cached_tokens":100,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":7}}"#,
+            br#"{ "input_tokens" : 3 , "output_tokens" : 4 , "input_tokens_details" : { "cached_tokens" : 1 } }"#,
+            br#"{"prompt_tokens":9,"prompt_cache_hit_tokens":8,"prompt_tokens_details":null,"completion_tokens":0}"#,
+            br#"{"input_tokens":1,"cache_read_input_tokens":2,"cache_creation_input_tokens":3,"output_tokens":5,"cache_creation":{"ephemeral_5m_input_tokens":3}}"#,
+            br#"{"total_tokens":12}"#,
+        ];
+        for raw in shapes {
+            let mut told = Told::default();
+            for member in members(raw) {
+                let member = member.unwrap();
+                told.read(member.key, member.raw);
+            }
+            assert_eq!(plain(raw).unwrap().usage(), told.usage(), "{}", String::from_utf8_lossy(raw));
+        }
+    }
+
+    #[test]
+    fn what_is_not_plain_is_left_to_the_members() {
+        let shapes: [&[u8]; 7] = [
+            br#"{"cost":0.1}"#,
+            br#"{"a":"b"}"#,
+            br#"{"a":[1]}"#,
+            br#"{"a":{"b":{"c":1}}}"#,
+            b"{",
+            b"{}x",
+            br#"{"a":1e3}"#,
+        ];
+        for raw in shapes {
+            assert!(plain(raw).is_none(), "{}", String::from_utf8_lossy(raw));
         }
     }
 }
