@@ -211,25 +211,17 @@ async fn a_caller_who_leaves_while_he_still_sends_resets_his_stream() {
 
 #[tokio::test]
 async fn callers_who_leave_in_numbers_cost_nobody_his_answer() {
-    let mut far = FarSide::start(1000).await;
-    let client = far.client(|settings| settings.streams_per_connection = 200);
-    let (mut started, mut calls) = burst(&mut far, &client, 1).await;
-    let mut stream = calls[0].begin();
-    let mut stays = within(started.remove(0)).await.unwrap().unwrap();
-    for _ in 0..12 {
-        let (started, mut calls) = burst(&mut far, &client, 100).await;
-        let mut streams: Vec<_> = calls.iter_mut().map(Call::begin).collect();
-        for each in started {
-            drop(within(each).await.unwrap().unwrap());
-        }
-        // What is on its way to those who left must not count against those who stay.
-        for stream in &mut streams {
-            let _ = stream.send_data("late".into(), false);
-        }
+    const LEAVING: usize = 1500;
+    let port = crate::raw::late_data(LEAVING).await;
+    let mut far = FarSide::start(100).await;
+    far.port = port;
+    let client = far.client(|_| {});
+    let mut stays = within(send(&client, rope(b"{}"))).await.unwrap();
+    for _ in 0..LEAVING {
+        drop(within(send(&client, rope(b"{}"))).await.unwrap());
     }
-    stream.send_data("last".into(), true).unwrap();
-    assert_eq!(read(&mut stays).await, b"firstlast");
-    assert_eq!(far.accepted(), 1);
+    assert_eq!(read(&mut stays).await, b"last");
+    assert_eq!(client.connections(), 1);
 }
 
 #[tokio::test]
@@ -237,40 +229,41 @@ async fn a_caller_who_reads_slowly_holds_up_nobody() {
     let mut far = FarSide::start(100).await;
     let client = far.client(|settings| settings.streams_per_connection = 50);
     let (started, mut calls) = burst(&mut far, &client, 50).await;
-    let mut slow = Vec::new();
     let mut last = calls.pop().unwrap();
     for call in &mut calls {
         call.begin().send_data(vec![0; 1 << 20].into(), true).unwrap();
     }
-    let mut stream = last.begin();
-    for each in started {
-        slow.push(within(each).await.unwrap().unwrap());
-    }
+    // Every slow stream has filled its window by now.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let head = http::Response::builder().header("x-quick", "1").body(()).unwrap();
+    let mut stream = last.respond.send_response(head, false).unwrap();
     stream.send_data("quick".into(), true).unwrap();
-    let mut quick = None;
-    for mut incoming in slow {
-        if next(&mut incoming).await.unwrap().unwrap() == "first" && quick.is_none() {
-            let peeked = tokio::time::timeout(Duration::from_millis(300), next(&mut incoming)).await;
-            if peeked.is_ok_and(|bytes| bytes.unwrap().unwrap() == "quick") {
-                quick = Some(());
-            }
-        }
+    let mut all = Vec::new();
+    for each in started {
+        all.push(within(each).await.unwrap().unwrap());
     }
-    assert!(quick.is_some());
+    let quick = all.iter_mut().find(|incoming| incoming.headers.contains_key("x-quick")).unwrap();
+    assert_eq!(read(quick).await, b"quick");
 }
 
 #[tokio::test]
 async fn the_sweep_takes_unused_connections_only() {
     let mut far = FarSide::start(100).await;
-    let client = far.client(|settings| settings.idle = Duration::ZERO);
+    let idle = Duration::from_millis(400);
+    let client = far.client(|settings| settings.idle = idle);
     let (mut started, mut calls) = burst(&mut far, &client, 1).await;
     let mut stream = calls[0].begin();
     let mut incoming = within(started.remove(0)).await.unwrap().unwrap();
+    tokio::time::sleep(idle).await;
     client.sweep();
     stream.send_data("last".into(), true).unwrap();
     assert_eq!(read(&mut incoming).await, b"firstlast");
-    assert_eq!(client.connections(), 1);
     drop(incoming);
+    // It was in use a moment ago, however long ago the request came.
+    client.sweep();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(client.connections(), 1);
+    tokio::time::sleep(idle).await;
     client.sweep();
     until("it is closed", || client.connections() == 0).await;
 }

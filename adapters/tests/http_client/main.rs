@@ -5,4 +5,6 @@ mod cases;
 #[cfg(test)]
 mod far_side;
 #[cfg(test)]
+mod raw;
+#[cfg(test)]
 mod secure;

@@ -137,7 +137,10 @@ impl Listener {
     fn start(&self, tcp: TcpStream) {
         let Some(place) = self.connections.enter() else {
             tracing::warn!(cap = self.connections.cap, "connection refused: limits.max_connections reached");
-            drop(tokio::spawn(serve::turn_away(tcp)));
+            // Who expects TLS would read the words as a broken handshake; for him it just ends.
+            if self.tls.is_none() {
+                drop(tokio::spawn(serve::turn_away(tcp)));
+            }
             return;
         };
         let connection = serve::Connection {
