@@ -12,7 +12,7 @@ use atp_adapters::simulated::{ConfigFault, Simulated};
 use atp_adapters::vendors::{Vendor, Vendors};
 use atp_core::port;
 
-use crate::config::resolved::{self, HttpProvider, ProviderKind, VendorRow};
+use crate::config::resolved::{self, HttpProvider, ProviderKind};
 
 /// The largest answer, in bytes, that is read to its end before it is passed on.
 const WHOLE_ANSWER_CAP: usize = 32 << 20;
@@ -91,15 +91,4 @@ fn query(http: &HttpProvider, vendor: Option<&Vendor>) -> String {
         "" => vendor.and_then(Vendor::query).unwrap_or_default().to_owned(),
         configured => configured.to_owned(),
     }
-}
-
-/// What the configuration needs to know of the shipped vendors.
-pub(crate) fn vendor_rows() -> Vec<VendorRow> {
-    let row = |vendor: &Vendor| VendorRow {
-        name: vendor.name.clone(),
-        base_url: Some(vendor.base_url.clone()),
-        key_env: vendor.key_env.clone(),
-        key_required: vendor.key_required,
-    };
-    Vendors::shipped().iter().map(row).collect()
 }

@@ -17,7 +17,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use crate::clock;
-use crate::config::{ProcessEnv, Resolved};
+use crate::config::{ProcessEnv, Resolved, VendorRow};
 use crate::providers::{self, Wired};
 use crate::snapshot;
 use crate::tls::Certificate;
@@ -73,7 +73,7 @@ impl Reload {
 /// # Errors
 /// Every problem, each with its place.
 pub fn load(file: Option<&std::path::Path>) -> Result<Resolved, crate::config::ConfigErrors> {
-    let vendors = providers::vendor_rows();
+    let vendors = VendorRow::shipped();
     match file {
         Some(path) => crate::config::load_file(path, &ProcessEnv, &vendors),
         None => crate::config::embedded(&ProcessEnv, &vendors),

@@ -72,7 +72,7 @@ pub(in super::super) struct RawLimits {
     /// How many connections may be open at once, all workers together.
     #[schemars(extend("default" = 20000))]
     pub(in super::super) max_connections: Option<usize>,
-    /// How many requests may be in flight at once, all workers together. More are refused with 503.
+    /// How many requests may be in flight at once, all workers together. More are refused with 429 and the code `backpressure`.
     #[schemars(extend("default" = 10000))]
     pub(in super::super) max_concurrent: Option<usize>,
     /// The most characters that a prompt may have. Without it there is no limit.
