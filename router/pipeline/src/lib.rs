@@ -27,3 +27,7 @@ pub use leave::Spawn;
 pub use metrics::PipelineMetrics;
 pub use pipeline::{BudgetState, Parts, Pipeline};
 pub use snapshot::{KeyLimit, Model, OnDisconnect, RateLimit, RawProvider, Retries, Snapshot, Target};
+
+/// The log target of the lines that tell how requests ended: failures at `warn` and `error`, all others
+/// at `debug`. A filter on it chooses which requests get a line.
+pub const REQUESTS: &str = "atp::requests";

@@ -8,6 +8,7 @@ use atp_core::port::{BoxFuture, Gateway, Ledger, ModelCard, Outcome};
 use atp_core::{Error, Exchange, Operation, Reply};
 
 use crate::attempt::Budget;
+use crate::REQUESTS;
 use crate::clock;
 use crate::leave::{self, Lasting, Spawn};
 use crate::live::Live;
@@ -137,6 +138,7 @@ impl Gateway for Pipeline {
     fn refused(&self, operation: Option<Operation>, error: &Error) {
         self.0.metrics.count(operation, Outcome::Refused, Some(error));
         tracing::debug!(
+            target: REQUESTS,
             operation = operation.map_or("none", Operation::label),
             error = error.kind().code(),
             side = error.side().label(),

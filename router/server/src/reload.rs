@@ -58,8 +58,8 @@ impl Reload {
         if let Some(tls) = &new.tls {
             self.certificate.put(Arc::clone(&tls.certified));
         }
-        if new.logs.level != old.logs.level {
-            self.logs.set_filter(&new.logs.level).map_err(|error| error.to_string())?;
+        if new.logs.filter() != old.logs.filter() {
+            self.logs.set_filter(&new.logs.filter()).map_err(|error| error.to_string())?;
         }
         self.providers.store(Arc::new(wired.iter().map(|each| Arc::clone(&each.provider)).collect()));
         self.wired = wired;

@@ -56,7 +56,7 @@ fn start_logs(config: &Resolved) -> Result<Logs, StartError> {
         LogFormat::Pretty if std::io::stderr().is_terminal() => atp_telemetry::Format::Coloured,
         LogFormat::Pretty => atp_telemetry::Format::Text,
     };
-    let settings = LogConfig { format, filter: config.logs.level.clone(), ..LogConfig::default() };
+    let settings = LogConfig { format, filter: config.logs.filter(), ..LogConfig::default() };
     let logs =
         Logs::start(&settings, Box::new(std::io::stderr())).map_err(|error| StartError::Other(error.to_string()))?;
     logs.take_panics();
@@ -249,7 +249,8 @@ fn open_ledger(config: &LedgerSettings, workers: usize) -> Result<OpenLedger, St
 
 fn wire(config: &Resolved) -> Arc<Wire> {
     Arc::new(Wire {
-        header_timeout: config.limits.idle_connection_timeout.max(config.limits.header_timeout),
+        header_timeout: config.limits.header_timeout,
+        idle_timeout: config.limits.idle_connection_timeout,
         max_header: config.limits.max_header,
         ..Wire::default()
     })

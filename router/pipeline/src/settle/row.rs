@@ -7,6 +7,7 @@ use atp_core::port::{Outcome, UsageRow};
 use atp_core::{ErrorKind, MicroUsd, Report, Side};
 
 use super::{Books, Ending, STATUS_LEFT};
+use crate::REQUESTS;
 
 impl Books {
     pub(super) fn write(&self, now: Instant, ending: Ending<'_>, report: &Report, cost: Option<MicroUsd>) {
@@ -94,7 +95,8 @@ impl Books {
             }
             Ending::Failed(error) => tell!(DEBUG, self, total, error, "request refused"),
             Ending::Served | Ending::Left => tracing::debug!(
-                request_id = %self.id, key = &*self.caller.key, model = &*self.asked, provider = self.provider(),
+                target: REQUESTS,
+                request_id = %self.id, key_name = &*self.caller.key, model = &*self.asked, provider = self.provider(),
                 operation = self.operation.label(), attempts = self.attempts, duration_ms = millis(total),
                 outcome = outcome.label(), "request ended"
             ),
@@ -118,8 +120,9 @@ struct Times {
 macro_rules! tell {
     ($level:ident, $books:expr, $total:expr, $error:expr, $text:literal) => {
         tracing::event!(
+            target: REQUESTS,
             tracing::Level::$level,
-            request_id = %$books.id, key = &*$books.caller.key, model = &*$books.asked, provider = $books.provider(),
+            request_id = %$books.id, key_name = &*$books.caller.key, model = &*$books.asked, provider = $books.provider(),
             operation = $books.operation.label(), attempts = $books.attempts, duration_ms = millis($total),
             step = $books.step.name(), error = $error.kind().code(), side = $error.side().label(),
             text = $error.public(), cause = $error.cause().unwrap_or(""), $text

@@ -25,7 +25,7 @@ impl Visit for Line {
 
 impl Subscriber for Log {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("atp_pipeline")
+        metadata.target().starts_with("atp_pipeline") || metadata.target() == atp_pipeline::REQUESTS
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -69,7 +69,7 @@ async fn a_failure_is_told_once_with_all_that_names_it() {
     assert_eq!(lines.len(), 1, "{lines:?}");
     for part in [
         &id,
-        "key=\"anonymous\"",
+        "key_name=\"anonymous\"",
         "model=\"m\"",
         "provider=\"far\"",
         "attempts=3",

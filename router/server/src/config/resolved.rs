@@ -154,6 +154,20 @@ pub struct Logs {
     pub requests: RequestLog,
 }
 
+impl Logs {
+    /// The filter of the log: the level, behind what `requests` says of the lines that tell how requests
+    /// ended. A level that names them itself comes later and wins.
+    #[must_use]
+    pub fn filter(&self) -> String {
+        let requests = match self.requests {
+            RequestLog::Failed => "warn",
+            RequestLog::All => "debug",
+            RequestLog::None => "off",
+        };
+        format!("{}={requests},{}", atp_pipeline::REQUESTS, self.level)
+    }
+}
+
 /// The books.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerSettings {
