@@ -4,6 +4,7 @@
 //! connection is handed from core to core. A connection is a task of that thread; it ends with its
 //! socket, with its drain, or when the caller stops reading.
 
+mod head_clock;
 mod serve;
 mod socket;
 

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::Place;
+use super::head_clock::HeadClock;
 use super::socket::CallerSocket;
 use crate::drain::{Drain, Phase};
 use crate::http::Entrance;
@@ -21,8 +22,10 @@ use crate::http::Entrance;
 /// Protocol settings of a listener. Sizes in bytes.
 #[derive(Debug, Clone)]
 pub struct Wire {
-    /// How long a request's head may take, and how long an unused connection is kept.
+    /// How long a request's head may take from its first byte, and a TLS handshake.
     pub header_timeout: Duration,
+    /// How long a connection without a request is kept.
+    pub idle_timeout: Duration,
     /// The largest request head.
     pub max_header: usize,
     /// How long a caller may refuse to read before its connection is closed.
@@ -34,7 +37,8 @@ pub struct Wire {
 impl Default for Wire {
     fn default() -> Self {
         Self {
-            header_timeout: Duration::from_secs(60),
+            header_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(90),
             max_header: 64 << 10,
             write_timeout: Duration::from_secs(60),
             max_streams: 250,
@@ -110,7 +114,8 @@ impl Connection {
             return Box::pin(self.serve_h2(socket)).await;
         }
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(self.wire.header_timeout);
+        let clock = HeadClock::new(socket.spoken(), self.wire.header_timeout);
+        builder.timer(clock).header_read_timeout(self.wire.idle_timeout.max(self.wire.header_timeout));
         builder.max_header_size(self.wire.max_header).max_buf_size(READ_AHEAD.max(self.wire.max_header));
         let connection = pin!(builder.serve_connection(TokioIo::new(socket), self.entrance));
         until_drained(connection, http1::Connection::graceful_shutdown, &self.drain).await;
@@ -142,7 +147,7 @@ impl Connection {
 
     /// Looks at the first bytes without taking them. `None` where the caller left or sent nothing.
     async fn peek<'b>(&self, tcp: &TcpStream, first: &'b mut [u8]) -> Option<&'b [u8]> {
-        let seen = tokio::time::timeout(self.wire.header_timeout, tcp.peek(first)).await.ok()?.ok()?;
+        let seen = tokio::time::timeout(self.wire.idle_timeout, tcp.peek(first)).await.ok()?.ok()?;
         first.get(..seen).filter(|seen| !seen.is_empty())
     }
 
@@ -165,7 +170,7 @@ impl Connection {
         let mut builder = http2::Builder::new(Tasks);
         builder.timer(TokioTimer::new()).max_concurrent_streams(self.wire.max_streams);
         builder.max_header_list_size(u32::try_from(self.wire.max_header).unwrap_or(u32::MAX));
-        builder.keep_alive_interval(Some(self.wire.header_timeout));
+        builder.keep_alive_interval(Some(self.wire.idle_timeout));
         let connection = pin!(builder.serve_connection(TokioIo::new(socket), self.entrance));
         until_drained(connection, http2::Connection::graceful_shutdown, &self.drain).await;
         drop(self.place);

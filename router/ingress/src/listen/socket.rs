@@ -11,12 +11,15 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
+use super::head_clock::Spoken;
+
 /// A caller's connection. A write that the caller does not take within `patience` ends it, so that
 /// a slow reader cannot hold a model's answer for ever.
 pub(super) struct CallerSocket {
     wire: Wire,
     patience: Duration,
     blocked: Option<Pin<Box<Sleep>>>,
+    spoken: Spoken,
 }
 
 enum Wire {
@@ -26,11 +29,16 @@ enum Wire {
 
 impl CallerSocket {
     pub(super) fn plain(tcp: TcpStream, patience: Duration) -> Self {
-        Self { wire: Wire::Plain(tcp), patience, blocked: None }
+        Self { wire: Wire::Plain(tcp), patience, blocked: None, spoken: Spoken::default() }
     }
 
     pub(super) fn tls(tls: TlsStream<TcpStream>, patience: Duration) -> Self {
-        Self { wire: Wire::Tls(Box::new(tls)), patience, blocked: None }
+        Self { wire: Wire::Tls(Box::new(tls)), patience, blocked: None, spoken: Spoken::default() }
+    }
+
+    /// Tells when the caller has sent something.
+    pub(super) fn spoken(&self) -> Spoken {
+        self.spoken.clone()
     }
 
     fn watched<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -53,10 +61,14 @@ impl CallerSocket {
 
 impl AsyncRead for CallerSocket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.wire {
+        let polled = match &mut self.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Wire::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        };
+        if polled.is_ready() {
+            self.spoken.note();
         }
+        polled
     }
 }
 
