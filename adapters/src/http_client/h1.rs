@@ -99,7 +99,7 @@ impl H1 {
         .await;
         match outcome {
             Ok(response) => {
-                let wrap = |body| UpstreamBody::H1(H1Body { body, held: None, connection: Some(self) });
+                let wrap = |body| UpstreamBody::H1(H1Body { body, held: None, dry: false, connection: Some(self) });
                 Ok(incoming(response, wrap, watch))
             }
             Err((failure, sent)) => Err((failure, sent, watch)),
@@ -128,6 +128,8 @@ pub struct H1Body {
     body: HyperBody,
     /// An end or an error that came behind bytes already gathered.
     held: Option<Result<(), Error>>,
+    /// The connection had nothing more when it was driven last, and its task's waker is not with it.
+    dry: bool,
     connection: Option<Box<H1>>,
 }
 
@@ -169,12 +171,16 @@ impl H1Body {
         if let Poll::Ready(frame) = self.read() {
             return Poll::Ready(frame);
         }
-        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
-        let _ = connection.drive(&mut idle_context());
-        if let Poll::Ready(frame) = self.read() {
-            return Poll::Ready(frame);
+        // Right after a burst the connection is known to be dry: it need only be left the waker.
+        if !std::mem::take(&mut self.dry) {
+            let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+            let _ = connection.drive(&mut idle_context());
+            if let Poll::Ready(frame) = self.read() {
+                return Poll::Ready(frame);
+            }
         }
         if !matches!(burst, Burst::Empty) {
+            self.dry = true;
             return Poll::Pending;
         }
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };

@@ -83,8 +83,12 @@ fn assert_file(path: &Path, text: &str) {
 
 #[test]
 fn the_log_of_requests_is_chosen_by_its_own_word() {
-    for (word, filter) in [("failed", "atp::requests=warn,info"), ("all", "atp::requests=debug,info"), ("none", "atp::requests=off,info")] {
-        let text = format!("logs: {{ requests: {word} }}\nproviders:\n  s: {{ kind: simulated }}\nmodels:\n  m: {{ targets: [ {{ provider: s, model: sim-fast }} ] }}\n");
+    for (word, filter) in
+        [("failed", "atp::requests=warn,info"), ("all", "atp::requests=debug,info"), ("none", "atp::requests=off,info")]
+    {
+        let text = format!(
+            "logs: {{ requests: {word} }}\nproviders:\n  s: {{ kind: simulated }}\nmodels:\n  m: {{ targets: [ {{ provider: s, model: sim-fast }} ] }}\n"
+        );
         let env = BTreeMap::new();
         let resolved = load_str(&text, Path::new("test.yaml"), &env, &[]).unwrap();
         assert_eq!(resolved.logs.filter(), filter);
