@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use atp_core::Error;
-use atp_core::port::BoxFuture;
+use atp_core::port::{BoxFuture, GroupBy};
 use serde_json::Value;
 
 /// The running router, as the control plane sees it. The calls return at once, but for the two whose
@@ -128,30 +128,4 @@ pub struct Version {
     pub uptime: Duration,
     /// Data-plane threads.
     pub workers: usize,
-}
-
-/// By what usage is summed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GroupBy {
-    /// By the key that asked.
-    Key,
-    /// By the model asked for.
-    Model,
-    /// By the provider that answered last.
-    Provider,
-}
-
-impl GroupBy {
-    /// Every grouping.
-    pub const ALL: [Self; 3] = [Self::Key, Self::Model, Self::Provider];
-
-    /// The name in a query.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::Model => "model",
-            Self::Provider => "provider",
-        }
-    }
 }

@@ -14,6 +14,6 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use control::{Check, CheckState, Control, GroupBy, Readiness, Version};
+pub use control::{Check, CheckState, Control, Readiness, Version};
 pub use health::HealthLookup;
 pub use serve::{Serving, serve};

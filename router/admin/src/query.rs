@@ -1,9 +1,8 @@
 //! The few query parameters of this surface. A name or value that means nothing is an error, never
 //! passed over: a report over the wrong days looks just like a right one.
 
+use atp_core::port::GroupBy;
 use atp_core::{Error, ErrorKind};
-
-use crate::control::GroupBy;
 
 /// How many rows `/admin/usage` shows where nothing is asked for, and at most.
 const LIMIT: usize = 100;
@@ -31,7 +30,7 @@ pub(crate) fn totals(query: &str, now_ms: u64) -> Result<(GroupBy, u64), Error> 
     for (name, value) in pairs(query) {
         match name {
             "by" => {
-                let found = GroupBy::ALL.into_iter().find(|by| by.label() == value);
+                let found = GroupBy::parse(value);
                 by = found.ok_or_else(|| bad(name, value, "key, model or provider"))?;
             }
             "since" => {

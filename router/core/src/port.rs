@@ -158,3 +158,35 @@ pub trait Ledger: Send + Sync {
     /// Takes a row.
     fn record(&self, row: UsageRow);
 }
+
+/// By what the sums of usage rows are grouped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupBy {
+    /// By the key that asked.
+    Key,
+    /// By the model asked for.
+    Model,
+    /// By the provider that answered last.
+    Provider,
+}
+
+impl GroupBy {
+    /// Every grouping, for catalogues and tests.
+    pub const ALL: [Self; 3] = [Self::Key, Self::Model, Self::Provider];
+
+    /// The name in a query, and the column of a ledger.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Model => "model",
+            Self::Provider => "provider",
+        }
+    }
+
+    /// The grouping of a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|by| by.label() == name)
+    }
+}

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use atp_admin::{Control, GroupBy, Readiness, Version};
+use atp_admin::{Control, Readiness, Version};
 use atp_core::Error;
-use atp_core::port::{BoxFuture, Gateway};
+use atp_core::port::{BoxFuture, Gateway, GroupBy};
 use atp_ingress::{Drain, Phase};
 use atp_pipeline::Pipeline;
 use atp_store::Desk;
@@ -86,11 +86,6 @@ impl Control for Running {
     }
 
     fn usage_totals(&self, by: GroupBy, since_ms: u64) -> BoxFuture<'static, Result<Value, Error>> {
-        let by = match by {
-            GroupBy::Key => atp_store::GroupBy::Key,
-            GroupBy::Model => atp_store::GroupBy::Model,
-            GroupBy::Provider => atp_store::GroupBy::Provider,
-        };
         let totals = self.desk.ask(move |store| store.totals(since_ms, by));
         Box::pin(async move { Ok(json!(totals.await?)) })
     }

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use atp_core::Error;
-use atp_core::port::Ledger;
+use atp_core::port::{GroupBy, Ledger};
 use serde::Serialize;
 
-use record::{GroupBy, Total, UsageRecord};
+use record::{Total, UsageRecord};
 
 mod clock;
 #[cfg(test)]

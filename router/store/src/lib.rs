@@ -8,6 +8,6 @@ pub mod ledger;
 
 pub use desk::Desk;
 pub use ledger::memory::MemoryLedger;
-pub use ledger::record::{GroupBy, Total, UsageRecord};
+pub use ledger::record::{Total, UsageRecord};
 pub use ledger::sqlite::{LedgerConfig, LedgerWriter, SqliteLedger};
 pub use ledger::{LedgerStats, LedgerStore};

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atp_core::port::{Outcome, UsageRow};
+use atp_core::port::{GroupBy, Outcome, UsageRow};
 use atp_core::{Finish, MicroUsd, Operation, RequestId, Usage};
 
 use super::LedgerStore;
 use super::memory::MemoryLedger;
-use super::record::{GroupBy, UsageRecord};
+use super::record::UsageRecord;
 use super::sqlite::{LedgerConfig, LedgerWriter, SqliteLedger};
 
 const PATIENCE: Duration = Duration::from_secs(20);

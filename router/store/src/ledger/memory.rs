@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use atp_core::Error;
 use atp_core::percore::PerCore;
-use atp_core::port::{Ledger, UsageRow};
+use atp_core::port::{GroupBy, Ledger, UsageRow};
 
-use super::record::{GroupBy, Total, UsageRecord};
+use super::record::{Total, UsageRecord};
 use super::{LedgerStats, LedgerStore};
 
 /// Keeps the last rows of each core and forgets older ones, which is its purpose and not a loss.

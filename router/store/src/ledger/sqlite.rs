@@ -15,9 +15,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use atp_core::Error;
-use atp_core::port::{Ledger, UsageRow};
+use atp_core::port::{GroupBy, Ledger, UsageRow};
 
-use super::record::{GroupBy, Total, UsageRecord};
+use super::record::{Total, UsageRecord};
 use super::{LedgerStats, LedgerStore};
 use shared::Shared;
 pub use writer::LedgerWriter;

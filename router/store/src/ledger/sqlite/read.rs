@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use atp_core::port::GroupBy;
 use atp_core::{Error, ErrorKind};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 
 use super::insert::first_id_at;
 use crate::ledger::clock;
-use crate::ledger::record::{GroupBy, Total, UsageRecord};
+use crate::ledger::record::{Total, UsageRecord};
 
 /// How long a question may run. An open read also keeps SQLite's log from being cut back.
 const LONGEST: Duration = Duration::from_secs(5);

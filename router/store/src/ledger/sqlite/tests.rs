@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use atp_core::port::{Ledger, UsageRow};
+use atp_core::port::{GroupBy, Ledger, UsageRow};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::{LedgerConfig, LedgerWriter, SqliteLedger};
 use crate::ledger::conformance::row;
-use crate::ledger::record::GroupBy;
 use crate::ledger::{LedgerStore, clock};
 
 mod limits;
