@@ -7,8 +7,8 @@ use arc_swap::ArcSwap;
 use atp_core::port::{BoxFuture, Gateway, Ledger, ModelCard, Outcome};
 use atp_core::{Error, Exchange, Operation, Reply};
 
-use crate::attempt::Budget;
 use crate::REQUESTS;
+use crate::attempt::Budget;
 use crate::clock;
 use crate::leave::{self, Lasting, Spawn};
 use crate::live::Live;
