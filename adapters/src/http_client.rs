@@ -193,8 +193,9 @@ impl HttpClient {
         }
     }
 
-    /// A lane on a new connection (rare, and large: its future has a box of its own), or a stream of one that somebody else is opening. With `than`
-    /// only connections younger than that count: the request has met a dead one already.
+    /// A lane on a new connection, or a stream of one that somebody else is opening. With `than` only
+    /// connections younger than that count: the request has met a dead one already. Its future is
+    /// rare and large, so callers box it; the future of every call would have room for it otherwise.
     async fn open(&self, connect: Duration, watch: &Watch, than: Option<Instant>) -> Result<pool::Lane, Failure> {
         let limit = connect.min(watch.left());
         let patience = tokio::time::Instant::now() + opening::PATIENCE.min(limit);

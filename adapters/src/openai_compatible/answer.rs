@@ -105,25 +105,25 @@ struct StreamBody {
     upstream: Option<UpstreamBody>,
     watch: Watch,
     tap: StreamTap,
-    /// What the tap has let through and nobody has taken yet, in order.
-    ready: std::collections::VecDeque<Bytes>,
+    /// What the tap has let through and nobody has taken yet, in order. The tap is fed only when this
+    /// is empty and lets one piece through at the most, so that taking the first moves nothing.
+    ready: Vec<Bytes>,
     end: Option<Error>,
 }
 
 impl StreamBody {
     fn new(upstream: UpstreamBody, watch: Watch, tap: StreamTap) -> Self {
-        Self { upstream: Some(upstream), watch, tap, ready: std::collections::VecDeque::new(), end: None }
+        Self { upstream: Some(upstream), watch, tap, ready: Vec::new(), end: None }
     }
 
     fn close(&mut self, error: Option<Error>) {
         self.upstream = None;
-        let mut out = Vec::new();
-        self.tap.finish(&mut out);
+        self.tap.finish(&mut self.ready);
         let cut = || self.tap.report().failure.clone().filter(|failure| failure.kind() == ErrorKind::ProviderCut);
         self.end = error.or_else(cut);
         // Half an event that was held back is of no use to the caller, and in the way of the error.
-        if self.end.is_none() {
-            self.ready.extend(out);
+        if self.end.is_some() {
+            self.ready.clear();
         }
     }
 }
@@ -132,16 +132,12 @@ impl AnswerBody for StreamBody {
     fn poll_chunk(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         let this = &mut *self;
         loop {
-            if let Some(bytes) = this.ready.pop_front() {
-                return Poll::Ready(Some(Ok(bytes)));
+            if !this.ready.is_empty() {
+                return Poll::Ready(Some(Ok(this.ready.remove(0))));
             }
             let Some(upstream) = &mut this.upstream else { return Poll::Ready(this.end.take().map(Err)) };
             match ready!(upstream.poll_data(cx, &mut this.watch)) {
-                Some(Ok(bytes)) => {
-                    let mut out = Vec::new();
-                    this.tap.feed(bytes, &mut out);
-                    this.ready.extend(out);
-                }
+                Some(Ok(bytes)) => this.tap.feed(bytes, &mut this.ready),
                 Some(Err(error)) => this.close(Some(error)),
                 None => this.close(None),
             }

@@ -1,6 +1,5 @@
 //! Answers on their way out: the one place that makes HTTP responses of replies and errors.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -223,12 +222,6 @@ impl std::fmt::Display for Broken {
 }
 
 impl std::error::Error for Broken {}
-
-impl From<Infallible> for Broken {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
 
 impl Body for OutBody {
     type Data = Bytes;

@@ -210,9 +210,8 @@ impl House {
             }
         }
         tracing::info!("ended");
-        if !self.reload.logs.flush(LAST_WORDS) {
-            // Nothing is left that could tell it.
-        }
+        // Whether or not they could be written, nothing is left that could tell it.
+        let _ = self.reload.logs.flush(LAST_WORDS);
     }
 }
 
