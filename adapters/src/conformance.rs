@@ -140,6 +140,8 @@ async fn call(provider: &Arc<dyn Provider>, ask: Ask, timeouts: Timeouts) -> Res
         payload: Payload::Rope(Rope::new()),
         fields: atp_dialects::scan::scan(&rope).unwrap(),
         stream: ask != Ask::Whole,
+        qos: atp_core::Qos::default(),
+        session: None,
         patience: None,
         received: tokio::time::Instant::now().into_std(),
     };

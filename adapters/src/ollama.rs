@@ -18,7 +18,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use atp_core::port::{BoxFuture, Provider, Try};
-use atp_core::{Answer, AnswerBody, Error, ErrorKind, FullBody, Operation, Payload, Report, Rope, Secret, Timeouts};
+use atp_core::{
+    Answer, AnswerBody, Error, ErrorKind, FullBody, Operation, Payload, RateFacts, Report, Rope, Secret, Timeouts,
+};
 use atp_dialects::openai::errors;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -216,14 +218,14 @@ async fn whole(mut incoming: Incoming) -> Result<Bytes, Error> {
 
 fn full((body, report): (Vec<u8>, Report), losses: &BTreeSet<String>) -> Answer {
     let body = Box::pin(FullBody::new(Bytes::from(body), report));
-    Answer { status: StatusCode::OK, headers: headers("application/json", losses), body }
+    Answer { status: StatusCode::OK, headers: headers("application/json", losses), limits: RateFacts::default(), body }
 }
 
 fn streamed(incoming: Incoming, head: Head, translated: &Translated) -> Answer {
     let decoder = Decoder::new(head, translated.include_usage);
     let body = StreamBody { upstream: Some(incoming.body), watch: incoming.watch, decoder, broken: None };
     let headers = headers("text/event-stream", &translated.losses);
-    Answer { status: StatusCode::OK, headers, body: Box::pin(body) }
+    Answer { status: StatusCode::OK, headers, limits: RateFacts::default(), body: Box::pin(body) }
 }
 
 fn headers(content_type: &'static str, losses: &BTreeSet<String>) -> HeaderMap {
@@ -249,7 +251,7 @@ fn through(incoming: Incoming) -> Answer {
     errors::passthrough_headers(&incoming.headers, &mut headers);
     let report = Report { content: true, ..Report::default() };
     let body = ThroughBody { upstream: incoming.body, watch: incoming.watch, report };
-    Answer { status: incoming.status, headers, body: Box::pin(body) }
+    Answer { status: incoming.status, headers, limits: RateFacts::default(), body: Box::pin(body) }
 }
 
 /// A translated stream.

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use atp_core::body::Payload;
 use atp_core::port::{BoxFuture, Provider, Try};
-use atp_core::{Answer, Error, ErrorKind, FullBody, Operation, Report, Usage};
+use atp_core::{Answer, Error, ErrorKind, FullBody, Operation, RateFacts, Report, Usage};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -267,7 +267,12 @@ async fn deliver(
         Content::Generation(generation, shape, Delivery::Stream(usage)) => {
             let script = Script::new(generation, shape, usage, &pace);
             let body = Box::pin(PacedBody::new(script, pace, seated, deadlines, seat));
-            return Ok(Answer { status: StatusCode::OK, headers: declared(facts, "text/event-stream"), body });
+            return Ok(Answer {
+                status: StatusCode::OK,
+                headers: declared(facts, "text/event-stream"),
+                limits: RateFacts::default(),
+                body,
+            });
         }
         Content::Generation(generation, shape, Delivery::Whole) => {
             let finish = generation.choices.first().map(|choice| choice.finish);
@@ -312,7 +317,7 @@ async fn wait(due: Option<Instant>, deadlines: &Deadlines) -> Result<(), Error> 
 fn full(body: Vec<u8>, facts: HeaderMap, report: Option<Report>) -> Answer {
     let report = report.unwrap_or(Report { content: true, complete: true, ..Report::default() });
     let body = Box::pin(FullBody::new(Bytes::from(body), report));
-    Answer { status: StatusCode::OK, headers: declared(facts, "application/json"), body }
+    Answer { status: StatusCode::OK, headers: declared(facts, "application/json"), limits: RateFacts::default(), body }
 }
 
 fn declared(mut headers: HeaderMap, content_type: &'static str) -> HeaderMap {

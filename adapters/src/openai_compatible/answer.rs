@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
-use atp_core::{Answer, AnswerBody, Error, ErrorKind, Exchange, FullBody, Operation, Report};
+use atp_core::{Answer, AnswerBody, Error, ErrorKind, Exchange, FullBody, Operation, RateFacts, Report};
 use atp_dialects::openai::chat::{StreamTap, read_reply};
 use atp_dialects::openai::errors;
 use bytes::Bytes;
@@ -44,7 +44,7 @@ pub(super) async fn read(
     let status = incoming.status;
     if content_type_is(&incoming.headers, b"text/event-stream") {
         let body = StreamBody::new(incoming.body, incoming.watch, tap);
-        return Ok(Answer { status, headers, body: Box::pin(body) });
+        return Ok(Answer { status, headers, limits: RateFacts::default(), body: Box::pin(body) });
     }
     if raw && incoming.headers.get(CONTENT_LENGTH).is_none() {
         return Ok(through(status, headers, incoming, SmallVec::new()));
@@ -60,7 +60,8 @@ pub(super) async fn read(
                 Some(failure) if !raw => Err(failure),
                 failure => {
                     report.failure = failure;
-                    Ok(Answer { status, headers, body: Box::pin(FullBody::new(rope.to_bytes(), report)) })
+                    let body = Box::pin(FullBody::new(rope.to_bytes(), report));
+                    Ok(Answer { status, headers, limits: RateFacts::default(), body })
                 }
             }
         }
@@ -94,7 +95,7 @@ fn through(status: StatusCode, headers: HeaderMap, incoming: Incoming, first: Pi
         first,
         report: Report { content: true, ..Report::default() },
     };
-    Answer { status, headers, body: Box::pin(body) }
+    Answer { status, headers, limits: RateFacts::default(), body: Box::pin(body) }
 }
 
 /// Pieces on their way out, next one last.

@@ -36,6 +36,8 @@ fn exchange(operation: Operation, path: &str) -> Exchange {
         payload: Payload::Rope(Rope::new()),
         fields: Fields::default(),
         stream: false,
+        qos: atp_core::Qos::default(),
+        session: None,
         patience: None,
         received: Instant::now().into_std(),
     }

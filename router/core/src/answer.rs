@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::error::Error;
 use crate::money::MicroUsd;
+use crate::rate::RateFacts;
 use crate::usage::Usage;
 
 /// Why a model stopped. Small and closed: a ledger column and a metric label.
@@ -121,6 +122,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// The headers to pass on: content type and the provider's own facts, no hop-by-hop fields.
     pub headers: HeaderMap,
+    /// What the provider told about its rate limits.
+    pub limits: RateFacts,
     /// The bytes.
     pub body: BoxBody,
 }
@@ -145,6 +148,8 @@ pub struct Notes {
     /// The time spent waiting for providers up to the first byte of the answer; the rest of the
     /// exchange's age is the router's own.
     pub waited: Duration,
+    /// The time spent in the queue for a fair turn.
+    pub queued: Duration,
 }
 
 /// An answer or a refusal, with the notes that belong to both.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::qos::Qos;
+
 /// The owner of a request: which key asked, for which tenant. Made once per key when the
 /// configuration is resolved and shared by every request of that key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,12 +14,22 @@ pub struct Caller {
     pub tenant: Arc<str>,
     /// The key's place in the configuration, an index into per-key state.
     pub index: usize,
+    /// The tenant's place in the configuration, an index into per-tenant state.
+    pub tenant_index: usize,
+    /// The class of its requests; a request may ask for a lower one, never for a higher.
+    pub qos: Qos,
 }
 
 impl Caller {
     /// The caller of a router without keys.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self { key: Arc::from("anonymous"), tenant: Arc::from("anonymous"), index: 0 }
+        Self {
+            key: Arc::from("anonymous"),
+            tenant: Arc::from("anonymous"),
+            index: 0,
+            tenant_index: 0,
+            qos: Qos::default(),
+        }
     }
 }

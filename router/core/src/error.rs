@@ -9,6 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+use crate::rate::RateFacts;
+
 /// What happened. Small and closed, so that it can be a metric label; [`ErrorKind::code`] is the
 /// stable code that callers see in `x-atp-error`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +39,8 @@ pub enum ErrorKind {
     RateLimited,
     /// The router has no room for this request now.
     Backpressure,
+    /// The router gave up this bronze request for a gold one.
+    Preempted,
     /// No target of the model can serve.
     NoModelsAvailable,
     /// The caller left, or the router is ending.
@@ -71,7 +75,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, for catalogues and tests.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::InvalidRequest,
         Self::Validation,
         Self::Authentication,
@@ -84,6 +88,7 @@ impl ErrorKind {
         Self::RequestTimeout,
         Self::RateLimited,
         Self::Backpressure,
+        Self::Preempted,
         Self::NoModelsAvailable,
         Self::Cancelled,
         Self::ProviderRejected,
@@ -117,6 +122,7 @@ impl ErrorKind {
             Self::RequestTimeout => "request_timeout",
             Self::RateLimited => "rate_limited",
             Self::Backpressure => "backpressure",
+            Self::Preempted => "preempted",
             Self::NoModelsAvailable => "no_models_available",
             Self::Cancelled => "request_cancelled",
             Self::ProviderRejected => "provider_rejected",
@@ -179,6 +185,8 @@ pub struct ProviderReply {
     pub headers: HeaderMap,
     /// The provider's error body.
     pub body: Bytes,
+    /// What it told about its rate limits.
+    pub limits: RateFacts,
 }
 
 /// The one error value. Boxed inside, because it travels in `Result`s on the hot path.

@@ -9,6 +9,7 @@ use crate::body::Payload;
 use crate::caller::Caller;
 use crate::fields::Fields;
 use crate::id::RequestId;
+use crate::qos::Qos;
 
 /// What the caller asks for. Small and closed: a metric label, and the adapter's key to the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,6 +73,10 @@ pub struct Exchange {
     pub fields: Fields,
     /// Whether the answer is asked for as a stream of events.
     pub stream: bool,
+    /// The class of service: the key's, or a lower one that the request asked for (`x-atp-qos`).
+    pub qos: Qos,
+    /// Whose turn it is within the tenant (`x-atp-session`); the key where none is named.
+    pub session: Option<Arc<str>>,
     /// The caller's own ceiling on every timer (`x-atp-timeout-ms`).
     pub patience: Option<Duration>,
     /// When the request's head was read.

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     fn ring() -> KeyRing {
-        let caller = Caller { key: Arc::from("web"), tenant: Arc::from("acme"), index: 0 };
+        let caller = Caller { key: Arc::from("web"), tenant: Arc::from("acme"), ..Caller::anonymous() };
         KeyRing::new([(digest("sk-one"), Arc::new(caller))])
     }
 

@@ -2,6 +2,7 @@
 
 mod handle;
 mod routes;
+mod wishes;
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -108,7 +108,7 @@ impl Asked {
 }
 
 fn success(answer: Answer, trailers: Trailers) -> Response<OutBody> {
-    let Answer { status, headers, mut body } = answer;
+    let Answer { status, headers, mut body, .. } = answer;
     let events = headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
     let out = match body.as_mut().take_full() {
         Some(bytes) => OutBody::full(bytes),

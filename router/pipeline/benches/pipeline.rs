@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use atp_core::port::{BoxFuture, Gateway, Ledger, Provider, Try, UsageRow};
 use atp_core::{
-    Answer, Caller, Error, Exchange, Fields, FullBody, Operation, Payload, Price, Report, RequestId, Rope, Usage,
+    Answer, Caller, Error, Exchange, Fields, FullBody, Operation, Payload, Price, Qos, RateFacts, Report, RequestId,
+    Rope, Usage,
 };
 use atp_pipeline::{KeyLimit, Model, Parts, Pipeline, PipelineMetrics, RateLimit, Snapshot, Target};
 use bytes::Bytes;
@@ -29,7 +30,7 @@ impl Provider for AtOnce {
             let usage = Some(Usage { input: 100, output: 20, ..Usage::default() });
             let report = Report { usage, content: true, complete: true, ..Report::default() };
             let body = Box::pin(FullBody::new(Bytes::from_static(b"{}"), report));
-            Ok(Answer { status: StatusCode::OK, headers: HeaderMap::new(), body })
+            Ok(Answer { status: StatusCode::OK, headers: HeaderMap::new(), limits: RateFacts::default(), body })
         })
     }
 }
@@ -64,6 +65,8 @@ fn exchange(caller: &Arc<Caller>, model: &Arc<str>, path: &Arc<str>) -> Exchange
         payload: Payload::Rope(Rope::from(Bytes::from_static(b"{\"model\":\"m\"}"))),
         fields: Fields::default(),
         stream: false,
+        qos: Qos::default(),
+        session: None,
         patience: None,
         received: tokio::time::Instant::now().into_std(),
     }

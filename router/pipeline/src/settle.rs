@@ -166,6 +166,7 @@ impl Books {
             attempts: self.attempts,
             cost: None,
             waited: self.waited,
+            queued: Duration::ZERO,
         }
     }
 
@@ -199,9 +200,9 @@ impl Books {
         if !self.stream || report.complete {
             notes.cost = self.cost(report.usage);
         }
-        let Opening { answer: Answer { status, headers, body }, held, ended } = opening;
+        let Opening { answer: Answer { status, headers, limits, body }, held, ended } = opening;
         let body = Box::pin(Body::new(self, body, held, ended));
-        Reply { notes, result: Ok(Answer { status, headers, body }) }
+        Reply { notes, result: Ok(Answer { status, headers, limits, body }) }
     }
 
     /// Closes the books with a refusal or a failure.

@@ -26,6 +26,8 @@ async fn play(answer: &str, operation: Operation, path: &str, body: &str) -> (St
         payload: Payload::Rope(Rope::new()),
         fields: Fields::default(),
         stream: false,
+        qos: atp_core::Qos::default(),
+        session: None,
         patience: None,
         received: tokio::time::Instant::now().into_std(),
     };

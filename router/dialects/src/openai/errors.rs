@@ -45,7 +45,7 @@ fn status_of(kind: ErrorKind, side: Side) -> StatusCode {
         ErrorKind::Cancelled if side == Side::Caller => {
             StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST)
         }
-        ErrorKind::NoModelsAvailable | ErrorKind::ProviderOverloaded | ErrorKind::Cancelled => {
+        ErrorKind::NoModelsAvailable | ErrorKind::Preempted | ErrorKind::ProviderOverloaded | ErrorKind::Cancelled => {
             StatusCode::SERVICE_UNAVAILABLE
         }
         ErrorKind::ProviderAuth

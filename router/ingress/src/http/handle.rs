@@ -1,7 +1,6 @@
 //! From a request to an exchange, and from its reply to a response.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use atp_core::{Caller, Error, ErrorKind, Exchange, Fields, Operation, Payload};
 use atp_dialects::openai::models as listing;
@@ -11,12 +10,10 @@ use hyper::body::Incoming;
 use smallvec::SmallVec;
 
 use super::Inner;
+use super::wishes::Wishes;
 use crate::intake::{self, Intake, form};
 use crate::respond::{self, Asked, OutBody, Trailers};
 use crate::settings::Limits;
-
-/// The caller's own ceiling on every timer, in milliseconds.
-const TIMEOUT: HeaderName = HeaderName::from_static("x-atp-timeout-ms");
 
 /// Bytes of a raw request that are held, so that a closed kept connection can be replaced. Larger
 /// ones go out as they arrive.
@@ -35,7 +32,7 @@ pub(super) async fn operation(
 ) -> Result<Response<OutBody>, Error> {
     let (caller, limits) = admit(inner, request.headers())?;
     let (parts, body) = request.into_parts();
-    let patience = patience(&parts.headers)?;
+    let Wishes { patience, qos, session } = Wishes::read(&parts.headers, &caller)?;
     let mut intake = Intake::new(body, &parts.headers, &limits, asked.received)?;
     let (payload, fields) = match form::boundary(&parts.headers) {
         Some(boundary) => form::read(intake, &boundary).await?,
@@ -58,6 +55,8 @@ pub(super) async fn operation(
         payload,
         stream,
         fields,
+        qos,
+        session,
         patience,
         received: asked.received,
     };
@@ -74,7 +73,7 @@ pub(super) async fn raw(
 ) -> Result<Response<OutBody>, Error> {
     let (caller, limits) = admit(inner, request.headers())?;
     let (parts, body) = request.into_parts();
-    let patience = patience(&parts.headers)?;
+    let Wishes { patience, qos, session } = Wishes::read(&parts.headers, &caller)?;
     let intake = Intake::new(body, &parts.headers, &limits, asked.received)?;
     let path = match parts.uri.query() {
         Some(query) => Arc::from(format!("{rest}?{query}")),
@@ -91,6 +90,8 @@ pub(super) async fn raw(
         payload: form::opaque(intake, RAW_HELD).await?,
         stream: false,
         fields: Fields::default(),
+        qos,
+        session,
         patience,
         received: asked.received,
     };
@@ -135,17 +136,6 @@ fn model(operation: Operation, fields: &Fields) -> Result<Arc<str>, Error> {
             Err(Error::caller(ErrorKind::InvalidRequest, text).with_param("model"))
         }
         Some(name) => Ok(Arc::from(name)),
-    }
-}
-
-fn patience(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
-    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
-    match value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()).filter(|millis| *millis > 0) {
-        Some(millis) => Ok(Some(Duration::from_millis(millis))),
-        None => {
-            let text = format!("x-atp-timeout-ms is {value:?}; it takes a whole number of milliseconds above zero");
-            Err(Error::caller(ErrorKind::InvalidRequest, text).with_param("x-atp-timeout-ms"))
-        }
     }
 }
 

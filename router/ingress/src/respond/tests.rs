@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use atp_core::port::{BoxFuture, Gateway, ModelCard};
-use atp_core::{AnswerBody, Exchange, MicroUsd, Operation, Report};
+use atp_core::{AnswerBody, Exchange, MicroUsd, Operation, RateFacts, Report};
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
@@ -55,7 +55,7 @@ impl Gateway for Played {
         let notes = Notes { cost: price.filter(|_| model == "known"), ..Notes::default() };
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"))]);
         let body = Events { left: vec![second, first], ended: false, price, report: Report::default() };
-        let answer = Answer { status: StatusCode::OK, headers, body: Box::pin(body) };
+        let answer = Answer { status: StatusCode::OK, headers, limits: RateFacts::default(), body: Box::pin(body) };
         Box::pin(std::future::ready(Reply { notes, result: Ok(answer) }))
     }
 

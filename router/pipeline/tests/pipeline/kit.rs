@@ -11,8 +11,8 @@ use std::time::Duration;
 use atp_core::answer::BoxBody;
 use atp_core::port::{BoxFuture, Gateway, Ledger, Provider, Try, UsageRow};
 use atp_core::{
-    Answer, AnswerBody, Caller, Error, Exchange, Fields, FullBody, Operation, Payload, Price, Reply, Report, RequestId,
-    Rope, Timeouts, Usage,
+    Answer, AnswerBody, Caller, Error, Exchange, Fields, FullBody, Operation, Payload, Price, Qos, RateFacts, Reply,
+    Report, RequestId, Rope, Timeouts, Usage,
 };
 use atp_pipeline::{Model, Parts, Pipeline, PipelineMetrics, Snapshot, Target};
 use bytes::Bytes;
@@ -152,7 +152,7 @@ impl Provider for Scripted {
                 }
                 Play::Hang => std::future::pending().await,
             };
-            Ok(Answer { status: StatusCode::OK, headers: HeaderMap::new(), body })
+            Ok(Answer { status: StatusCode::OK, headers: HeaderMap::new(), limits: RateFacts::default(), body })
         })
     }
 }
@@ -349,6 +349,8 @@ pub(crate) fn chat(model: &str) -> Exchange {
         payload: Payload::Rope(Rope::from(Bytes::from_static(b"{}"))),
         fields: Fields::default(),
         stream: false,
+        qos: Qos::default(),
+        session: None,
         patience: None,
         received: tokio::time::Instant::now().into_std(),
     }

@@ -21,7 +21,10 @@ fn key(name: &str, rate: Option<RateLimit>) -> KeyLimit {
 }
 
 fn from(name: &str, index: usize) -> Exchange {
-    Exchange { caller: Arc::new(Caller { key: name.into(), tenant: name.into(), index }), ..chat("m") }
+    Exchange {
+        caller: Arc::new(Caller { key: name.into(), tenant: name.into(), index, ..Caller::anonymous() }),
+        ..chat("m")
+    }
 }
 
 fn house(keys: Vec<KeyLimit>) -> (House, Snapshot) {

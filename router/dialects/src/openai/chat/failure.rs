@@ -1,7 +1,7 @@
 //! Errors told inside an answer whose status said success.
 
 use atp_core::error::ProviderReply;
-use atp_core::{Error, ErrorKind};
+use atp_core::{Error, ErrorKind, RateFacts};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
@@ -24,6 +24,7 @@ pub(super) fn told(raw: &[u8]) -> Error {
         status: status.unwrap_or(StatusCode::BAD_GATEWAY),
         headers: HeaderMap::new(),
         body: Bytes::from(body),
+        limits: RateFacts::default(),
     };
     error.with_provider_reply(reply)
 }

@@ -106,7 +106,12 @@ pub(super) fn keys(raw: &RawConfig, context: &mut Context<'_>, rps: Option<RateL
                 .push(format!("the secret of key `{}` is short; 16 characters or more are hard to guess", raw.name));
         }
         let tenant = raw.tenant.as_deref().unwrap_or(&raw.name);
-        let caller = Caller { key: Arc::from(raw.name.as_str()), tenant: Arc::from(tenant), index: keys.len() };
+        let caller = Caller {
+            key: Arc::from(raw.name.as_str()),
+            tenant: Arc::from(tenant),
+            index: keys.len(),
+            ..Caller::anonymous()
+        };
         keys.push(Key { caller: Arc::new(caller), digest, rps: own.or(rps) });
     }
     keys
