@@ -10,13 +10,32 @@
 //! | [`walk`] | after a failed try: which target next, when, or not at all |
 //! | [`backoff`] | how long to pause before a target is asked again |
 //! | [`retry_budget`] | whether the whole gateway can afford another try |
+//! | [`control`] | what a lane may carry now, from the next four |
+//! | [`window`] | how many tries of a lane may be in flight |
+//! | [`rate`] | at which pace they may begin |
+//! | [`breaker`] | whether a lane that fails is left alone |
+//! | [`quantile`] | how long the lane's first tokens take |
+//! | [`hedge`] | whether a second lane may be asked before the first has answered |
 
 pub mod backoff;
+pub mod breaker;
+pub mod control;
+pub mod hedge;
 pub mod plan;
+pub mod quantile;
+pub mod rate;
 pub mod retry_budget;
 pub mod walk;
+pub mod window;
 
 pub use backoff::Backoff;
+pub use control::{Control, ControlRules};
 pub use plan::Order;
 pub use retry_budget::RetryBudget;
 pub use walk::{Again, Rules, Step, Walk};
+
+/// The moment `pause` after `now`; a pause beyond what a clock can say is a day.
+fn later(now: std::time::Instant, pause: std::time::Duration) -> std::time::Instant {
+    const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
+    now.checked_add(pause).unwrap_or_else(|| now + DAY)
+}

@@ -1,0 +1,445 @@
+//! What a lane may carry now: the composition of window, rate, breaker and quantiles.
+//!
+//! A lane is one provider's model. Its tries report when their first token came and how they ended;
+//! the control turns that into what the fast path needs, [`Published`]: how many tries may be in
+//! flight, at which pace they may begin, and whether the lane is open at all. Which part a report
+//! speaks to is decided here, once: an overload cuts the window or the pace, whichever was the
+//! tighter one, a failure is the breaker's business, a caller who left tells nothing.
+
+use std::time::{Duration, Instant};
+
+use atp_core::RateFacts;
+use rand::{Rng, RngExt};
+
+use crate::breaker::{Breaker, BreakerRules, Mode};
+use crate::quantile::Quantiles;
+use crate::rate::{Pace, Rate};
+use crate::window::{Window, WindowRules};
+
+/// What is fixed about a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ControlRules {
+    /// Bounds of the concurrency window.
+    pub window: WindowRules,
+    /// When the lane is ejected, and for how long.
+    pub breaker: BreakerRules,
+}
+
+/// How a try ended, as far as its lane is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The answer came to its end.
+    Served,
+    /// The provider refused for lack of room (429, 529). `pause` is what its `Retry-After` said.
+    Overloaded {
+        /// Nobody may begin before it is over.
+        pause: Option<Duration>,
+    },
+    /// The try's own deadline came first: a sign of overload and of failure.
+    TimedOut,
+    /// The provider or the way to it failed (5xx, connection).
+    Failed,
+    /// The provider refused our key (401, 403).
+    BadKey,
+    /// Nothing about the lane: the caller left, or asked for what nobody could serve (400).
+    Cancelled,
+}
+
+/// A try's first token has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirstToken {
+    /// When the try began.
+    pub began: Instant,
+    /// How many tries were in flight when it began, itself included.
+    pub in_flight: u32,
+    /// Tokens of its prompt, estimated.
+    pub input_tokens: u64,
+}
+
+/// A try has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended<'a> {
+    /// When the try began.
+    pub began: Instant,
+    /// How many tries were in flight when it began, itself included.
+    pub in_flight: u32,
+    /// Tokens that it cost, input and output.
+    pub tokens: u64,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What the provider told about its limits *just now*. Facts that came with the head of a stream
+    /// go to [`Control::told`] when they come: at the end of the stream they are old.
+    pub limits: &'a RateFacts,
+}
+
+/// Whether a lane is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// It is. A limit of 0 then means a pause that the provider asked for.
+    Serving,
+    /// It is left alone until [`Published::opens_at`].
+    Ejected,
+    /// One try at a time finds out whether it is well again.
+    Probing,
+}
+
+/// Why a limit changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// The window was full and healthy.
+    Grown,
+    /// The provider refused for lack of room, or a try's own deadline came.
+    Overload,
+    /// First tokens came later than an empty lane's.
+    Queueing,
+    /// For a moment, to see how an empty lane answers; or back from that.
+    Drain,
+    /// It had not been used.
+    Idle,
+    /// The provider asked for a pause.
+    Pause,
+    /// The breaker opened.
+    Ejected,
+    /// The breaker lets one try through.
+    Probe,
+    /// The lane is back, after a pause or an ejection.
+    Recovered,
+    /// The rules changed.
+    Rules,
+}
+
+/// A change of the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// The limit before.
+    pub before: u32,
+    /// The limit now.
+    pub after: u32,
+    /// Why.
+    pub why: Why,
+}
+
+/// What the lane's cell publishes to the fast path.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Published {
+    /// How many tries may be in flight; 0: nobody may begin. While [`State::Probing`] it counts only
+    /// tries that [`Control::began`] called a probe.
+    pub limit: u32,
+    /// Whether the lane is open.
+    pub state: State,
+    /// When [`Control::tick`] will open a lane whose limit is 0.
+    pub opens_at: Option<Instant>,
+    /// The pace at which tries may begin, where one is known. Its times count from
+    /// [`Control::origin`].
+    pub rate: Option<Pace>,
+    /// The lane's 95th percentile to the first token, where enough samples are known: the time after
+    /// which a hedge may start.
+    pub p95_first_token: Option<Duration>,
+    /// What this report changed about the limit.
+    pub change: Option<Change>,
+}
+
+/// Whether a try may begin on a lane that is not simply open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Began {
+    /// The lane serves: the limit alone decides.
+    Freely,
+    /// It is the one probe.
+    Probe,
+    /// It may not: the lane is shut, or another probe is out.
+    Refused,
+}
+
+/// For the admin port.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ControlView {
+    /// Whether the lane is open.
+    pub state: State,
+    /// How many tries may be in flight now.
+    pub limit: u32,
+    /// The window beneath, which a pause or ejection does not change.
+    pub window: u32,
+    /// Bounds of the window.
+    pub rules: WindowRules,
+    /// Cuts by overload so far.
+    pub cuts: u64,
+    /// Cuts by queueing so far.
+    pub queueing_cuts: u64,
+    /// Times that the lane was ejected.
+    pub ejections: u64,
+    /// Median time to first token of the recent past.
+    pub p50_first_token: Option<Duration>,
+    /// 95th percentile of it.
+    pub p95_first_token: Option<Duration>,
+    /// 99th percentile of it.
+    pub p99_first_token: Option<Duration>,
+    /// The pace, where one is known.
+    pub rate: Option<Pace>,
+    /// How long nobody may begin.
+    pub rest: Option<Duration>,
+}
+
+/// The state of one lane's control.
+#[derive(Debug, Clone)]
+pub struct Control {
+    rules: ControlRules,
+    origin: Instant,
+    window: Window,
+    rate: Rate,
+    breaker: Breaker,
+    first_tokens: Quantiles,
+    p95: Option<Duration>,
+    /// First tokens since the percentile was computed.
+    unread: u32,
+    pause: Option<Pause>,
+    /// The limit that was published last.
+    limit: u32,
+}
+
+/// A pause that the provider asked for.
+#[derive(Debug, Clone, Copy)]
+struct Pause {
+    asked: Instant,
+    /// With the jitter.
+    until: Instant,
+}
+
+/// The percentile for hedges is computed again after so many first tokens: reading it walks the
+/// whole histogram.
+const REFRESH: u32 = 16;
+
+/// A pause is made longer by up to this share, so that replicas do not come back in step.
+const JITTER: f64 = 0.05;
+
+/// The jitter of a pause is at most this.
+const LONGEST_JITTER: Duration = Duration::from_millis(500);
+
+impl Control {
+    /// A lane of which nothing is known.
+    #[must_use]
+    pub fn new(rules: ControlRules, now: Instant) -> Self {
+        let window = Window::new(rules.window, now);
+        Self {
+            rules,
+            origin: now,
+            limit: window.limit(),
+            window,
+            rate: Rate::new(now),
+            breaker: Breaker::new(rules.breaker, now),
+            first_tokens: Quantiles::new(now),
+            p95: None,
+            unread: 0,
+            pause: None,
+        }
+    }
+
+    /// Changes the rules; what was learned is kept, within the new bounds.
+    pub fn set_rules(&mut self, rules: ControlRules, now: Instant) -> Published {
+        self.rules = rules;
+        self.window.set_rules(rules.window);
+        self.breaker.set_rules(rules.breaker, now);
+        self.publish(now, Why::Rules)
+    }
+
+    /// From when on the times of [`Pace`] count.
+    #[must_use]
+    pub fn origin(&self) -> Instant {
+        self.origin
+    }
+
+    /// Asks whether a try may begin, where the published state is not [`State::Serving`]: of several that
+    /// the limit let through, one is the probe. A probe's end has to be reported, with `began` not
+    /// before `now`.
+    pub fn began(&mut self, now: Instant) -> Began {
+        match self.breaker.mode() {
+            Mode::Serving => Began::Freely,
+            Mode::Ejected { .. } | Mode::Probing { .. } => {
+                if self.pause_ends(now).is_none() && self.breaker.take_probe(now) {
+                    Began::Probe
+                } else {
+                    Began::Refused
+                }
+            }
+        }
+    }
+
+    /// A try's first token has come; for an answer that is not streamed, the answer.
+    pub fn first_token(&mut self, now: Instant, sample: FirstToken) -> Published {
+        let took = now.saturating_duration_since(sample.began);
+        self.first_tokens.add(now, took);
+        self.unread += 1;
+        if self.unread >= REFRESH {
+            self.unread = 0;
+            self.p95 = self.first_tokens.tail(now, 0.95);
+        }
+        let why = self.window.first_token(now, &sample);
+        self.publish(now, why.unwrap_or(Why::Grown))
+    }
+
+    /// The provider told about its limits just now.
+    pub fn told(&mut self, now: Instant, limits: &RateFacts) -> Published {
+        self.rate.told(self.nanos(now), limits);
+        self.publish(now, Why::Grown)
+    }
+
+    /// A try has ended.
+    pub fn ended(&mut self, now: Instant, sample: Ended<'_>, rng: &mut (impl Rng + ?Sized)) -> Published {
+        if !sample.limits.is_empty() {
+            self.rate.told(self.nanos(now), sample.limits);
+        }
+        let serving = self.breaker.mode() == Mode::Serving;
+        let mut why = Why::Grown;
+        match sample.verdict {
+            Verdict::Served => {
+                self.rate.served(self.nanos(now), sample.tokens);
+                self.breaker.served(now, sample.began);
+            }
+            Verdict::Overloaded { pause } => {
+                why = if pause.is_some() { Why::Pause } else { Why::Overload };
+                self.breaker.told_nothing(sample.began);
+                self.overloaded(now, &sample);
+                if let Some(pause) = pause {
+                    self.pause_for(now, pause, rng);
+                }
+            }
+            Verdict::TimedOut => {
+                why = Why::Overload;
+                self.window.overloaded(now, sample.began, sample.in_flight);
+                self.breaker.failed(now, sample.began, rng);
+            }
+            Verdict::Failed => self.breaker.failed(now, sample.began, rng),
+            Verdict::BadKey => self.breaker.refused_key(now, sample.began, rng),
+            Verdict::Cancelled => self.breaker.told_nothing(sample.began),
+        }
+        why = self.turned(now, serving, why);
+        self.publish(now, why)
+    }
+
+    /// Lets time do its part: opens what has rested, lets an idle window close. To be called every few
+    /// seconds, and at [`Published::opens_at`] where somebody waits.
+    pub fn tick(&mut self, now: Instant) -> Published {
+        self.breaker.tick(now);
+        let paused = self.pause.is_some();
+        if self.pause_ends(now).is_none() {
+            self.pause = None;
+        }
+        let mut why = self.window.tick(now).unwrap_or(Why::Recovered);
+        self.rate.tick(self.nanos(now));
+        if self.breaker.mode() != Mode::Serving {
+            why = Why::Probe;
+        } else if paused && self.pause.is_none() {
+            why = Why::Recovered;
+        }
+        self.publish(now, why)
+    }
+
+    /// The lane's 95th percentile to the first token, where enough samples are known.
+    #[must_use]
+    pub fn p95_first_token(&self) -> Option<Duration> {
+        self.p95
+    }
+
+    /// The times to first token of the recent past.
+    #[must_use]
+    pub fn first_tokens(&self) -> &Quantiles {
+        &self.first_tokens
+    }
+
+    /// What an operator is shown.
+    #[must_use]
+    pub fn view(&self, now: Instant) -> ControlView {
+        let rest = self.opens_at(now).map(|at| at.saturating_duration_since(now));
+        ControlView {
+            state: self.state(),
+            limit: self.limit_at(now),
+            window: self.window.limit(),
+            rules: self.rules.window,
+            cuts: self.window.cuts(),
+            queueing_cuts: self.window.queueing_cuts(),
+            ejections: self.breaker.ejections(),
+            p50_first_token: self.first_tokens.quantile(0.50),
+            p95_first_token: self.first_tokens.quantile(0.95),
+            p99_first_token: self.first_tokens.quantile(0.99),
+            rate: self.rate.pace(),
+            rest,
+        }
+    }
+
+    /// Cuts the tighter one of pace and window.
+    fn overloaded(&mut self, now: Instant, sample: &Ended<'_>) {
+        self.window.overloaded(now, sample.began, sample.in_flight);
+    }
+
+    fn pause_for(&mut self, now: Instant, pause: Duration, rng: &mut (impl Rng + ?Sized)) {
+        let asked = crate::later(now, pause);
+        if self.pause.is_none_or(|before| before.asked < asked) {
+            let jitter = pause.mul_f64(rng.random_range(0.0..JITTER)).min(LONGEST_JITTER);
+            self.pause = Some(Pause { asked, until: crate::later(asked, jitter) });
+        }
+    }
+
+    /// When the pause that the provider asked for ends, where it has not.
+    fn pause_ends(&self, now: Instant) -> Option<Instant> {
+        self.pause.map(|pause| pause.until).filter(|until| *until > now)
+    }
+
+    /// What follows from a change of the breaker: a lane that is back begins small.
+    fn turned(&mut self, now: Instant, was_serving: bool, why: Why) -> Why {
+        match (was_serving, self.breaker.mode()) {
+            (true, Mode::Serving) => why,
+            (false, Mode::Serving) => {
+                self.window.restart(now);
+                Why::Recovered
+            }
+            (_, Mode::Ejected { .. }) => Why::Ejected,
+            (_, Mode::Probing { .. }) => Why::Probe,
+        }
+    }
+
+    fn state(&self) -> State {
+        match self.breaker.mode() {
+            Mode::Serving => State::Serving,
+            Mode::Ejected { .. } => State::Ejected,
+            Mode::Probing { .. } => State::Probing,
+        }
+    }
+
+    fn opens_at(&self, now: Instant) -> Option<Instant> {
+        let rested = match self.breaker.mode() {
+            Mode::Ejected { until } => Some(until),
+            Mode::Serving | Mode::Probing { .. } => None,
+        };
+        rested.max(self.pause_ends(now))
+    }
+
+    fn limit_at(&self, now: Instant) -> u32 {
+        if self.opens_at(now).is_some() {
+            return 0;
+        }
+        match self.breaker.mode() {
+            Mode::Serving => self.window.limit(),
+            Mode::Ejected { .. } => 0,
+            Mode::Probing { .. } => 1,
+        }
+    }
+
+    fn publish(&mut self, now: Instant, why: Why) -> Published {
+        let (before, after) = (self.limit, self.limit_at(now));
+        self.limit = after;
+        Published {
+            limit: after,
+            state: self.state(),
+            opens_at: self.opens_at(now),
+            rate: self.rate.pace(),
+            p95_first_token: self.p95,
+            change: (before != after).then_some(Change { before, after, why }),
+        }
+    }
+
+    fn nanos(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests;
