@@ -11,6 +11,7 @@
 mod attempt;
 mod choose;
 mod clock;
+mod flow;
 mod lane;
 mod leave;
 mod limit;
@@ -22,11 +23,16 @@ mod settle;
 pub mod snapshot;
 pub mod stack;
 mod sync;
+pub mod view;
 
 pub use leave::Spawn;
 pub use metrics::PipelineMetrics;
 pub use pipeline::{BudgetState, Parts, Pipeline};
-pub use snapshot::{KeyLimit, Model, OnDisconnect, RateLimit, RawProvider, Retries, Snapshot, Target};
+pub use snapshot::{
+    CacheRules, Hedge, KeyLimit, MidStream, Model, OnDisconnect, Queue, RateLimit, RawProvider, Retries, Snapshot,
+    Target, Tenant,
+};
+pub use view::FlowView;
 
 /// The log target of the lines that tell how requests ended: failures at `warn` and `error`, all others
 /// at `debug`. A filter on it chooses which requests get a line.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use atp_core::port::ModelCard;
 use atp_core::{Error, ErrorKind, Exchange, Operation, Price, Timeouts};
 
+use crate::flow::Tenants;
 use crate::lane::Lane;
 use crate::limit::KeyState;
 use crate::metrics::{PipelineMetrics, RouteMetrics};
@@ -22,6 +23,7 @@ pub(crate) struct Live {
     pub(crate) retries: Retries,
     pub(crate) max_concurrent: usize,
     pub(crate) keys: Box<[KeyState]>,
+    pub(crate) tenants: Tenants,
     /// The models whose names are not patterns, in configured order, for listing.
     listed: Vec<Arc<Route>>,
     names: HashMap<Arc<str>, Arc<Route>>,
@@ -89,6 +91,7 @@ impl Live {
             retries: snapshot.retries,
             max_concurrent: snapshot.max_concurrent.map_or(usize::MAX, std::num::NonZeroUsize::get),
             keys: KeyState::resolve(&snapshot.keys, before.map_or(&[], |live| &live.keys)),
+            tenants: Tenants::resolve(&snapshot.tenants, before.map(|live| &live.tenants)),
             listed: Vec::new(),
             names: HashMap::new(),
             patterns: Vec::new(),
@@ -169,6 +172,11 @@ impl Live {
 
     pub(crate) fn card(&self, name: &str) -> Option<ModelCard> {
         self.find_model(name).map(|found| self.card_of(Arc::from(name), &found.route))
+    }
+
+    /// The state of sharing.
+    pub(crate) fn flow(&self) -> crate::view::FlowView {
+        crate::view::FlowView { jain: 1.0, ..Default::default() }
     }
 
     fn card_of(&self, id: Arc<str>, route: &Route) -> ModelCard {

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use atp_core::port::{BoxFuture, Gateway, Ledger, ModelCard, Outcome};
-use atp_core::{Error, Exchange, Operation, Reply};
+use atp_core::{Error, Exchange, Operation, Reply, Weight};
 
 use crate::REQUESTS;
 use crate::attempt::Budget;
@@ -15,6 +15,7 @@ use crate::live::Live;
 use crate::metrics::PipelineMetrics;
 use crate::snapshot::{OnDisconnect, Snapshot};
 use crate::stack::{self, Call};
+use crate::view::FlowView;
 
 /// What the pipeline is put together from, once.
 pub struct Parts {
@@ -107,6 +108,19 @@ impl Pipeline {
     #[must_use]
     pub fn ready(&self) -> bool {
         self.0.live.load().can_serve()
+    }
+
+    /// Who shares which model: queues, lanes and shares as they are now.
+    #[must_use]
+    pub fn flow(&self) -> FlowView {
+        self.0.live.load().flow()
+    }
+
+    /// Changes a tenant's weight, from now on and for who waits already, and returns the one before.
+    /// It stays in force until it is changed again, here or in the configuration. `None` where there
+    /// is no such tenant.
+    pub fn set_weight(&self, tenant: &str, weight: Weight) -> Option<Weight> {
+        self.0.live.load().tenants.set_weight(tenant, weight)
     }
 
     /// What the gateway may spend on trying again.

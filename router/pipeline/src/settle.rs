@@ -166,7 +166,7 @@ impl Books {
             attempts: self.attempts,
             cost: None,
             waited: self.waited,
-            queued: Duration::ZERO,
+            ..Notes::default()
         }
     }
 

@@ -1,13 +1,19 @@
 //! What the pipeline is told about the configuration: plain values, made by the server from its
 //! resolved configuration and never changed.
 
+mod flow;
+
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
 use atp_core::port::Provider;
 use atp_core::{Price, Timeouts};
+use atp_routing::breaker::BreakerRules;
+use atp_routing::window::WindowRules;
 use atp_routing::{RetryBudget, Rules};
+
+pub use self::flow::{CacheRules, Hedge, MidStream, Queue, Tenant};
 
 /// One configuration, as far as the request path needs it.
 #[derive(Clone, Default)]
@@ -22,6 +28,10 @@ pub struct Snapshot {
     pub providers: Vec<RawProvider>,
     /// What each key may do; `Caller::index` points into it.
     pub keys: Vec<KeyLimit>,
+    /// Who shares the models; `Caller::tenant_index` points into it. Empty is one tenant of weight 1.
+    pub tenants: Vec<Tenant>,
+    /// Whether some key is gold, so that slots have to be kept free for it.
+    pub has_gold: bool,
     /// How many exchanges may be in flight at once; `None` sets no bound.
     pub max_concurrent: Option<NonZeroUsize>,
     /// Trying again.
@@ -41,13 +51,35 @@ pub struct Model {
     pub price: Option<Price>,
     /// What happens to the provider's work when the caller leaves.
     pub on_disconnect: OnDisconnect,
+    /// How many may wait for it, and how long.
+    pub queue: Queue,
+    /// Whether and when a second target is asked beside the first.
+    pub hedge: Option<Hedge>,
+    /// Whether identical requests of a tenant that can only have one answer share it.
+    pub coalesce: bool,
+    /// Whether its answers are kept to be given again.
+    pub cache: Option<CacheRules>,
+    /// What happens to a stream that breaks off.
+    pub failover: MidStream,
 }
 
 impl Model {
-    /// A model without aliases and price, whose work ends when the caller leaves.
+    /// A model without aliases and price, whose work ends when the caller leaves, with the default
+    /// queue and nothing that has to be asked for.
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>, targets: Vec<Target>) -> Self {
-        Self { name: name.into(), aliases: Vec::new(), targets, price: None, on_disconnect: OnDisconnect::default() }
+        Self {
+            name: name.into(),
+            aliases: Vec::new(),
+            targets,
+            price: None,
+            on_disconnect: OnDisconnect::default(),
+            queue: Queue::default(),
+            hedge: None,
+            coalesce: false,
+            cache: None,
+            failover: MidStream::default(),
+        }
     }
 }
 
@@ -72,6 +104,13 @@ pub struct Target {
     /// Where to look a price up once the name is known: under a pattern, where neither the target
     /// nor the model has one.
     pub price_by_name: Option<PriceByName>,
+    /// How many tries it may carry at once. Targets with the same provider and model share what they
+    /// carry; where their bounds differ, the narrowest hold.
+    pub window: WindowRules,
+    /// When it is left alone because it fails.
+    pub breaker: BreakerRules,
+    /// Whether it goes on with an answer whose beginning it is given as the last message.
+    pub prefill: bool,
 }
 
 impl Target {
@@ -85,6 +124,9 @@ impl Target {
             timeouts: Timeouts::default(),
             price: None,
             price_by_name: None,
+            window: WindowRules::default(),
+            breaker: BreakerRules::default(),
+            prefill: false,
         }
     }
 }

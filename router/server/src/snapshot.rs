@@ -26,6 +26,7 @@ pub(crate) fn pipeline(config: &Resolved, wired: &[Wired], version: u64, created
         keys: keys(config),
         max_concurrent: NonZeroUsize::new(config.limits.max_concurrent),
         retries: retries(&config.retry),
+        ..Snapshot::default()
     }
 }
 
@@ -49,26 +50,23 @@ pub(crate) fn entrance(config: &Resolved) -> Settings {
 fn model(config: &resolved::Model, wired: &[Wired]) -> Option<Model> {
     let targets: Vec<Target> = config.targets.iter().filter_map(|each| target(each, config, wired)).collect();
     (!targets.is_empty()).then(|| Model {
-        name: Arc::from(&*config.name.as_text()),
         aliases: config.aliases.clone(),
-        targets,
-        price: None,
         on_disconnect: match config.on_disconnect {
             resolved::OnDisconnect::Cancel => OnDisconnect::Cancel,
             resolved::OnDisconnect::Drain(tokens) => OnDisconnect::Drain(tokens),
             resolved::OnDisconnect::Complete => OnDisconnect::Complete,
         },
+        ..Model::new(&*config.name.as_text(), targets)
     })
 }
 
 fn target(config: &resolved::Target, model: &resolved::Model, wired: &[Wired]) -> Option<Target> {
     let provider = Arc::clone(&wired.get(config.provider_index)?.provider);
+    let model_name = match &config.model {
+        TargetModel::Fixed(name) => Arc::clone(name),
+        TargetModel::Matched { prefix, suffix } => Arc::from(format!("{prefix}*{suffix}")),
+    };
     Some(Target {
-        provider,
-        model: match &config.model {
-            TargetModel::Fixed(name) => Arc::clone(name),
-            TargetModel::Matched { prefix, suffix } => Arc::from(format!("{prefix}*{suffix}")),
-        },
         weight: model.weighted.then(|| f64::from(config.weight)),
         timeouts: config.timeouts,
         price: match config.price {
@@ -82,6 +80,7 @@ fn target(config: &resolved::Target, model: &resolved::Model, wired: &[Wired]) -
             }
             TargetPrice::Known(_) | TargetPrice::Unknown => None,
         },
+        ..Target::new(provider, model_name)
     })
 }
 
