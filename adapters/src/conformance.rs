@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atp_core::port::{Provider, Try};
-use atp_core::{Answer, Caller, Error, Exchange, Operation, Payload, RequestId, Rope, Timeouts};
+use atp_core::{Answer, Caller, Error, Exchange, Operation, Payload, RequestId, Restarts, Reuse, Rope, Timeouts};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
@@ -142,6 +142,8 @@ async fn call(provider: &Arc<dyn Provider>, ask: Ask, timeouts: Timeouts) -> Res
         stream: ask != Ask::Whole,
         qos: atp_core::Qos::default(),
         session: None,
+        reuse: Reuse::Allowed,
+        restarts: Restarts::Refused,
         patience: None,
         received: tokio::time::Instant::now().into_std(),
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use atp_core::answer::BoxBody;
-use atp_core::{Exchange, Fields, RequestId, Retry, Rope, Side, Timeouts};
+use atp_core::{Exchange, Fields, RequestId, Restarts, Retry, Reuse, Rope, Side, Timeouts};
 use serde_json::{Value, json};
 
 use super::*;
@@ -38,6 +38,8 @@ fn exchange(operation: Operation, path: &str) -> Exchange {
         stream: false,
         qos: atp_core::Qos::default(),
         session: None,
+        reuse: Reuse::Allowed,
+        restarts: Restarts::Refused,
         patience: None,
         received: Instant::now().into_std(),
     }

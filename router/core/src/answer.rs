@@ -134,6 +134,26 @@ impl std::fmt::Debug for Answer {
     }
 }
 
+/// Where an answer came from that no provider made for this exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reused {
+    /// It was kept.
+    Hit,
+    /// It was being made for an identical request.
+    Coalesced,
+}
+
+impl Reused {
+    /// The value of `x-atp-cache`, and the metric label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Coalesced => "coalesced",
+        }
+    }
+}
+
 /// What the router tells about an exchange beside the answer: the `x-atp-*` headers.
 #[derive(Debug, Clone, Default)]
 pub struct Notes {
@@ -150,6 +170,8 @@ pub struct Notes {
     pub waited: Duration,
     /// The time spent in the queue for a fair turn.
     pub queued: Duration,
+    /// Where the answer came from, where no provider made it for this exchange.
+    pub reused: Option<Reused>,
 }
 
 /// An answer or a refusal, with the notes that belong to both.

@@ -50,6 +50,29 @@ impl Operation {
     }
 }
 
+/// What a caller says about answers that were made before, or for another request (`x-atp-cache`,
+/// `cache-control`), from what allows most to what allows least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Reuse {
+    /// They may be used where the model is configured for it.
+    #[default]
+    Allowed,
+    /// This answer is to be a new one; it may be kept for others (`no-cache`).
+    Renew,
+    /// This answer is to be a new one and is not to be kept (`no-store`).
+    Forbidden,
+}
+
+/// What a caller can bear in the middle of a stream (`x-atp-accept-restart`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Restarts {
+    /// What has been sent stands: a stream that cannot go on ends with an error.
+    #[default]
+    Refused,
+    /// A marker may tell that what came before it is void and the answer begins anew.
+    Accepted,
+}
+
 /// One request, read and authenticated, with everything that the pipeline and the adapters need.
 #[derive(Debug)]
 pub struct Exchange {
@@ -77,6 +100,10 @@ pub struct Exchange {
     pub qos: Qos,
     /// Whose turn it is within the tenant (`x-atp-session`); the key where none is named.
     pub session: Option<Arc<str>>,
+    /// Whether an answer that was made before, or for another, may answer it.
+    pub reuse: Reuse,
+    /// Whether its stream may begin anew.
+    pub restarts: Restarts,
     /// The caller's own ceiling on every timer (`x-atp-timeout-ms`).
     pub patience: Option<Duration>,
     /// When the request's head was read.

@@ -21,6 +21,8 @@ pub enum Field {
     User,
     /// `n`.
     N,
+    /// `temperature`.
+    Temperature,
 }
 
 impl Field {
@@ -35,6 +37,7 @@ impl Field {
             Self::MaxCompletionTokens => "max_completion_tokens",
             Self::User => "user",
             Self::N => "n",
+            Self::Temperature => "temperature",
         }
     }
 }
@@ -62,6 +65,8 @@ pub struct Fields {
     pub max_tokens: Option<u64>,
     /// `n`, where it is a whole number.
     pub n: Option<u64>,
+    /// Whether `temperature` is the number 0, so that the model takes its likeliest token every time.
+    pub greedy: bool,
     /// `user`, unescaped, where it is a string.
     pub user: Option<String>,
     /// Every occurrence of a known field, in body order.

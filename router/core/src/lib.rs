@@ -20,11 +20,11 @@ pub mod secret;
 pub mod timing;
 pub mod usage;
 
-pub use answer::{Answer, AnswerBody, Finish, FullBody, Notes, Reply, Report};
+pub use answer::{Answer, AnswerBody, Finish, FullBody, Notes, Reply, Report, Reused};
 pub use body::{Payload, Rope};
 pub use caller::Caller;
 pub use error::{Error, ErrorKind, Retry, Side};
-pub use exchange::{Exchange, Operation};
+pub use exchange::{Exchange, Operation, Restarts, Reuse};
 pub use fields::{Field, FieldSpan, Fields};
 pub use id::RequestId;
 pub use money::{MicroUsd, Price};

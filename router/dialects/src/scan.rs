@@ -89,6 +89,7 @@ fn field(key: &[u8]) -> Option<Field> {
         b"\"max_completion_tokens\"" => Field::MaxCompletionTokens,
         b"\"user\"" => Field::User,
         b"\"n\"" => Field::N,
+        b"\"temperature\"" => Field::Temperature,
         _ => return None,
     })
 }
@@ -115,6 +116,7 @@ impl Sink for Found {
             Field::MaxTokens => self.max_tokens = whole(field, raw).map_err(wrong)?,
             Field::MaxCompletionTokens => self.max_completion_tokens = whole(field, raw).map_err(wrong)?,
             Field::N => self.fields.n = whole(field, raw).map_err(wrong)?,
+            Field::Temperature => self.fields.greedy = is_zero(raw),
             Field::User => self.fields.user = raw.starts_with(b"\"").then(|| string(field, raw).ok()).flatten(),
         }
         Ok(())
@@ -164,6 +166,14 @@ fn whole(field: Field, raw: &[u8]) -> Result<Option<u64>, ScanErrorKind> {
         Number::Other => Ok(None),
         Number::OutOfRange => Err(ScanErrorKind::OutOfRange { field }),
     }
+}
+
+/// Whether a value is the number zero, however it is written: `0`, `0.0`, `-0e5`. No digit before the
+/// exponent is other than zero.
+fn is_zero(raw: &[u8]) -> bool {
+    let digits = raw.strip_prefix(b"-").unwrap_or(raw);
+    digits.first() == Some(&b'0')
+        && digits.iter().take_while(|byte| !matches!(byte, b'e' | b'E')).all(|byte| matches!(byte, b'0' | b'.'))
 }
 
 fn include_usage(options: &[u8]) -> Option<bool> {

@@ -23,6 +23,8 @@ const MODEL: HeaderName = HeaderName::from_static("x-atp-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-atp-attempts");
 /// A header where the cost is known before the head goes out, else a trailer for who wants those.
 const COST: HeaderName = HeaderName::from_static("x-atp-cost-usd");
+/// `hit` or `coalesced`, where no provider made the answer for this request.
+const CACHE: HeaderName = HeaderName::from_static("x-atp-cache");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-atp-overhead-us");
 const ERROR: HeaderName = HeaderName::from_static("x-atp-error");
 
@@ -155,6 +157,7 @@ fn notes(notes: &Notes, received: Instant, headers: &mut HeaderMap) {
     put(MODEL, notes.model.as_deref().and_then(text));
     put(COST, notes.cost.and_then(|cost| text(&cost.to_string())));
     put(ATTEMPTS, (notes.attempts > 0).then(|| HeaderValue::from(notes.attempts)));
+    put(CACHE, notes.reused.map(|reused| HeaderValue::from_static(reused.label())));
     let own = (clock::now() - received).saturating_sub(notes.waited);
     put(OVERHEAD, Some(HeaderValue::from(own.as_micros() as u64)));
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use atp_core::port::{BoxFuture, Gateway, Ledger, Provider, Try, UsageRow};
 use atp_core::{
     Answer, Caller, Error, Exchange, Fields, FullBody, Operation, Payload, Price, Qos, RateFacts, Report, RequestId,
-    Rope, Usage,
+    Restarts, Reuse, Rope, Usage,
 };
 use atp_pipeline::{KeyLimit, Model, Parts, Pipeline, PipelineMetrics, RateLimit, Snapshot, Target};
 use bytes::Bytes;
@@ -67,6 +67,8 @@ fn exchange(caller: &Arc<Caller>, model: &Arc<str>, path: &Arc<str>) -> Exchange
         stream: false,
         qos: Qos::default(),
         session: None,
+        reuse: Reuse::Allowed,
+        restarts: Restarts::Refused,
         patience: None,
         received: tokio::time::Instant::now().into_std(),
     }

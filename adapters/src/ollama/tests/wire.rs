@@ -1,6 +1,6 @@
 //! The adapter on a real socket, against a server played by hand.
 
-use atp_core::{Caller, Exchange, Fields, RequestId};
+use atp_core::{Caller, Exchange, Fields, RequestId, Restarts, Reuse};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -28,6 +28,8 @@ async fn play(answer: &str, operation: Operation, path: &str, body: &str) -> (St
         stream: false,
         qos: atp_core::Qos::default(),
         session: None,
+        reuse: Reuse::Allowed,
+        restarts: Restarts::Refused,
         patience: None,
         received: tokio::time::Instant::now().into_std(),
     };

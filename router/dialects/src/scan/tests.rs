@@ -69,6 +69,21 @@ fn max_completion_tokens_counts_before_max_tokens() {
 }
 
 #[test]
+fn a_temperature_of_zero_is_zero_however_it_is_written() {
+    let greedy = |value: &str| of(format!("{{\"temperature\": {value} }}").as_bytes()).unwrap().greedy;
+    for zero in ["0", "-0", "0.0", "0e9", "-0.000E-7", "0.00000000000000000000000000"] {
+        assert!(greedy(zero), "{zero}");
+    }
+    for other in ["1", "0.1", "10", "1e-400", "0.0001e4", "\"0\"", "null", "false", "[0]"] {
+        assert!(!greedy(other), "{other}");
+    }
+    assert!(!of(b"{}").unwrap().greedy);
+    // The last one counts, as everywhere.
+    assert!(!of(b"{\"temperature\":0,\"temperature\":1}").unwrap().greedy);
+    assert!(of(b"{\"temperature\":1,\"temper\\u0061ture\":0.0}").unwrap().greedy);
+}
+
+#[test]
 fn a_string_of_ten_mebibytes_in_pieces_costs_no_memory() {
     let mut scanner = Scanner::new();
     scanner.push(b"{\"messages\":[{\"content\":\"");

@@ -32,7 +32,7 @@ pub(super) async fn operation(
 ) -> Result<Response<OutBody>, Error> {
     let (caller, limits) = admit(inner, request.headers())?;
     let (parts, body) = request.into_parts();
-    let Wishes { patience, qos, session } = Wishes::read(&parts.headers, &caller)?;
+    let Wishes { patience, qos, session, reuse, restarts } = Wishes::read(&parts.headers, &caller)?;
     let mut intake = Intake::new(body, &parts.headers, &limits, asked.received)?;
     let (payload, fields) = match form::boundary(&parts.headers) {
         Some(boundary) => form::read(intake, &boundary).await?,
@@ -57,6 +57,8 @@ pub(super) async fn operation(
         fields,
         qos,
         session,
+        reuse,
+        restarts,
         patience,
         received: asked.received,
     };
@@ -73,7 +75,7 @@ pub(super) async fn raw(
 ) -> Result<Response<OutBody>, Error> {
     let (caller, limits) = admit(inner, request.headers())?;
     let (parts, body) = request.into_parts();
-    let Wishes { patience, qos, session } = Wishes::read(&parts.headers, &caller)?;
+    let Wishes { patience, qos, session, reuse, restarts } = Wishes::read(&parts.headers, &caller)?;
     let intake = Intake::new(body, &parts.headers, &limits, asked.received)?;
     let path = match parts.uri.query() {
         Some(query) => Arc::from(format!("{rest}?{query}")),
@@ -92,6 +94,8 @@ pub(super) async fn raw(
         fields: Fields::default(),
         qos,
         session,
+        reuse,
+        restarts,
         patience,
         received: asked.received,
     };

@@ -1,18 +1,12 @@
 //! What a caller wishes of the router itself, by headers that go no further: `x-atp-timeout-ms`,
-//! `x-atp-qos`, `x-atp-session`.
+//! `x-atp-qos`, `x-atp-session`, `x-atp-cache`, `x-atp-accept-restart`; and what `cache-control` says
+//! to it as to any cache on the way.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use atp_core::{Caller, Error, ErrorKind, Qos};
-use http::header::{HeaderMap, HeaderName, HeaderValue};
-
-/// The caller's own ceiling on every timer, in milliseconds.
-const TIMEOUT: HeaderName = HeaderName::from_static("x-atp-timeout-ms");
-/// A lower class than the key's own.
-const QOS: HeaderName = HeaderName::from_static("x-atp-qos");
-/// Whose turn it is within the tenant.
-const SESSION: HeaderName = HeaderName::from_static("x-atp-session");
+use atp_core::{Caller, Error, ErrorKind, Qos, Restarts, Reuse};
+use http::header::{HeaderMap, HeaderValue};
 
 /// The longest name of a session, in bytes.
 const SESSION_LONGEST: usize = 128;
@@ -22,16 +16,35 @@ pub(super) struct Wishes {
     pub(super) patience: Option<Duration>,
     pub(super) qos: Qos,
     pub(super) session: Option<Arc<str>>,
+    pub(super) reuse: Reuse,
+    pub(super) restarts: Restarts,
 }
 
 impl Wishes {
-    /// Reads the headers of a request of `caller`.
+    /// Reads the headers of a request of `caller`. Where a header of ours stands twice, the last
+    /// counts; of `cache-control`, all.
+    ///
+    /// One walk over the few headers that came costs less than asking for each by its name.
     pub(super) fn read(headers: &HeaderMap, caller: &Caller) -> Result<Self, Error> {
-        Ok(Self {
-            patience: headers.get(TIMEOUT).map(patience).transpose()?,
-            qos: headers.get(QOS).map_or(Ok(caller.qos), |value| qos(value, caller))?,
-            session: headers.get(SESSION).map(session).transpose()?,
-        })
+        let mut wishes = Self {
+            patience: None,
+            qos: caller.qos,
+            session: None,
+            reuse: Reuse::default(),
+            restarts: Restarts::default(),
+        };
+        for (name, value) in headers {
+            match name.as_str() {
+                "x-atp-timeout-ms" => wishes.patience = Some(patience(value)?),
+                "x-atp-qos" => wishes.qos = qos(value, caller)?,
+                "x-atp-session" => wishes.session = Some(session(value)?),
+                "x-atp-cache" => wishes.reuse = wishes.reuse.max(reuse(value)?),
+                "cache-control" => wishes.reuse = wishes.reuse.max(directives(value)),
+                "x-atp-accept-restart" => wishes.restarts = restarts(value)?,
+                _ => {}
+            }
+        }
+        Ok(wishes)
     }
 }
 
@@ -72,8 +85,43 @@ fn session(value: &HeaderValue) -> Result<Arc<str>, Error> {
     }
 }
 
+/// Our own header is ours to judge, so that a misspelt wish is not overlooked.
+fn reuse(value: &HeaderValue) -> Result<Reuse, Error> {
+    match value.as_bytes().trim_ascii() {
+        b"no-cache" => Ok(Reuse::Renew),
+        b"no-store" => Ok(Reuse::Forbidden),
+        _ => {
+            let text = format!("x-atp-cache is {value:?}; it takes no-cache or no-store");
+            Err(Error::caller(ErrorKind::InvalidRequest, text).with_param("x-atp-cache"))
+        }
+    }
+}
+
+/// What `cache-control` asks of a cache (RFC 9111, 5.2.1). What it does not concern is let pass.
+fn directives(value: &HeaderValue) -> Reuse {
+    let told = value.as_bytes().split(|byte| *byte == b',').map(|directive| match directive.trim_ascii() {
+        named if named.eq_ignore_ascii_case(b"no-store") => Reuse::Forbidden,
+        named if named.eq_ignore_ascii_case(b"no-cache") => Reuse::Renew,
+        _ => Reuse::Allowed,
+    });
+    told.max().unwrap_or_default()
+}
+
+fn restarts(value: &HeaderValue) -> Result<Restarts, Error> {
+    match value.as_bytes().trim_ascii() {
+        b"1" => Ok(Restarts::Accepted),
+        b"0" => Ok(Restarts::Refused),
+        _ => {
+            let text = format!("x-atp-accept-restart is {value:?}; it takes 1 or 0");
+            Err(Error::caller(ErrorKind::InvalidRequest, text).with_param("x-atp-accept-restart"))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
     fn read(name: &'static str, value: &str, qos: Qos) -> Result<Wishes, Error> {
@@ -96,6 +144,24 @@ mod tests {
         assert_eq!(read("x-atp-session", " chat-7 ", Qos::Silver).unwrap().session.as_deref(), Some("chat-7"));
         assert!(read("x-atp-session", " ", Qos::Silver).is_err());
         assert!(read("x-atp-session", &"x".repeat(129), Qos::Silver).is_err());
+    }
+
+    #[test]
+    fn a_fresh_answer_can_be_asked_for() {
+        let told = |name, value| read(name, value, Qos::Silver).map(|wishes| wishes.reuse);
+        assert_eq!(told("x-atp-cache", "no-cache").unwrap(), Reuse::Renew);
+        assert_eq!(told("x-atp-cache", "no-store").unwrap(), Reuse::Forbidden);
+        assert!(told("x-atp-cache", "never").is_err());
+        assert_eq!(told("cache-control", "max-age=0, No-Cache").unwrap(), Reuse::Renew);
+        assert_eq!(told("cache-control", "no-cache,no-store").unwrap(), Reuse::Forbidden);
+        assert_eq!(told("cache-control", "max-age=60").unwrap(), Reuse::Allowed);
+    }
+
+    #[test]
+    fn a_stream_begins_anew_for_those_alone_who_say_so() {
+        let told = |value| read("x-atp-accept-restart", value, Qos::Silver).map(|wishes| wishes.restarts);
+        assert_eq!((told("1").unwrap(), told("0").unwrap()), (Restarts::Accepted, Restarts::Refused));
+        assert!(told("yes").is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use atp_core::answer::BoxBody;
 use atp_core::port::{BoxFuture, Gateway, Ledger, Provider, Try, UsageRow};
 use atp_core::{
     Answer, AnswerBody, Caller, Error, Exchange, Fields, FullBody, Operation, Payload, Price, Qos, RateFacts, Reply,
-    Report, RequestId, Rope, Timeouts, Usage,
+    Report, RequestId, Restarts, Reuse, Rope, Timeouts, Usage,
 };
 use atp_pipeline::{Model, Parts, Pipeline, PipelineMetrics, Snapshot, Target};
 use bytes::Bytes;
@@ -351,6 +351,8 @@ pub(crate) fn chat(model: &str) -> Exchange {
         stream: false,
         qos: Qos::default(),
         session: None,
+        reuse: Reuse::Allowed,
+        restarts: Restarts::Refused,
         patience: None,
         received: tokio::time::Instant::now().into_std(),
     }
