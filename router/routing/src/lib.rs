@@ -10,6 +10,9 @@
 //! | [`walk`] | after a failed try: which target next, when, or not at all |
 //! | [`backoff`] | how long to pause before a target is asked again |
 //! | [`retry_budget`] | whether the whole gateway can afford another try |
+//! | [`fair_queue`] | whose turn it is: fair shares in tokens, by flow and session |
+//! | [`share`] | who may use the last slots of a window, and who gives one up |
+//! | [`drain`] | when somebody who is refused should come back |
 //! | [`control`] | what a lane may carry now, from the next four |
 //! | [`window`] | how many tries of a lane may be in flight |
 //! | [`rate`] | at which pace they may begin |
@@ -20,18 +23,24 @@
 pub mod backoff;
 pub mod breaker;
 pub mod control;
+pub mod drain;
+pub mod fair_queue;
 pub mod hedge;
 pub mod plan;
 pub mod quantile;
 pub mod rate;
 pub mod retry_budget;
+pub mod share;
 pub mod walk;
 pub mod window;
 
 pub use backoff::Backoff;
 pub use control::{Control, ControlRules};
+pub use drain::Drain;
+pub use fair_queue::FairQueue;
 pub use plan::Order;
 pub use retry_budget::RetryBudget;
+pub use share::Shares;
 pub use walk::{Again, Rules, Step, Walk};
 
 /// The moment `pause` after `now`; a pause beyond what a clock can say is a day.

@@ -1,0 +1,372 @@
+//! Whose turn it is: fair queueing in tokens, by flow and, within a flow, by session.
+//!
+//! Start-time fair queueing with corrections, in two levels.
+
+mod classes;
+mod items;
+mod order;
+mod sessions;
+mod tag;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use atp_core::{Qos, Weight};
+
+use self::classes::Classes;
+pub use self::items::Ticket;
+use self::items::{Item, Items, Line, List};
+use self::sessions::Sessions;
+use self::tag::{Meter, flow_rate};
+
+/// A tenant's requests of one class, given out by [`FairQueue::flow`] and of meaning to that queue alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlowId(u32);
+
+/// Whether a request comes for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// It has not been charged yet.
+    New,
+    /// It had its turn, was charged, and has to try again (failed over, preempted): it goes before
+    /// what waits in its flow, behind those that came back before it, and costs nothing.
+    Again,
+}
+
+/// A request for a turn.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask {
+    /// Whose it is.
+    pub flow: FlowId,
+    /// The session within the flow.
+    pub session: u64,
+    /// The tokens that it is expected to use, input and output. Not looked at for [`Turn::Again`].
+    pub cost: u64,
+    /// Whether it comes for the first time.
+    pub turn: Turn,
+    /// When it came.
+    pub now: Instant,
+}
+
+/// Who has been given a turn.
+#[derive(Debug)]
+pub struct Popped<T> {
+    /// What was pushed.
+    pub item: T,
+    /// Whose it is.
+    pub flow: FlowId,
+    /// The session within the flow.
+    pub session: u64,
+    /// The tokens that flow and session were charged; what the request uses beyond or does not use
+    /// is told by [`FairQueue::charge`].
+    pub charged: u64,
+    /// How long it waited.
+    pub waited: Duration,
+}
+
+/// A set of classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowed(u8);
+
+impl Allowed {
+    /// No class.
+    pub const NONE: Self = Self(0);
+    /// Every class.
+    pub const ALL: Self = Self(0b111);
+
+    /// This class alone.
+    #[must_use]
+    pub const fn only(qos: Qos) -> Self {
+        Self(1 << qos as u8)
+    }
+
+    /// This class and those of the set.
+    #[must_use]
+    pub const fn with(self, qos: Qos) -> Self {
+        Self(self.0 | Self::only(qos).0)
+    }
+
+    /// Whether the class is in the set.
+    #[must_use]
+    pub const fn contains(self, qos: Qos) -> bool {
+        self.0 & Self::only(qos).0 != 0
+    }
+}
+
+/// A flow as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlowView {
+    /// Its number.
+    pub flow: FlowId,
+    /// Whose it is.
+    pub tenant: Arc<str>,
+    /// Its class.
+    pub qos: Qos,
+    /// Its tenant's weight, without the class's factor.
+    pub weight: Weight,
+    /// Tokens charged so far, less what was given back.
+    pub charged: u64,
+    /// Requests that wait.
+    pub waiting: usize,
+    /// Sessions that wait or are remembered because they are ahead of their siblings.
+    pub sessions: usize,
+    /// How many of its own tokens it is ahead of virtual time; negative when it is owed some.
+    pub ahead: i64,
+}
+
+#[derive(Debug)]
+struct Flow {
+    tenant: Arc<str>,
+    qos: Qos,
+    weight: Weight,
+    meter: Meter,
+    charged: u64,
+    waiting: usize,
+    /// Those who had a turn before.
+    again: List,
+    sessions: Sessions,
+}
+
+/// Who waits for one model, in fair order. See the module's documentation.
+#[derive(Debug)]
+pub struct FairQueue<T> {
+    items: Items<T>,
+    flows: Vec<Flow>,
+    names: HashMap<Arc<str>, [Option<FlowId>; 3]>,
+    classes: Classes,
+    /// The last serial number given: arrivals and services in their order.
+    serial: u64,
+}
+
+impl<T> Default for FairQueue<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> FairQueue<T> {
+    /// A queue in which nobody waits. It allocates with the first flow.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { items: Items::new(), flows: Vec::new(), names: HashMap::new(), classes: Classes::new(), serial: 0 }
+    }
+
+    /// The flow of a tenant and class, made if it is not known, with this weight from now on.
+    pub fn flow(&mut self, tenant: &Arc<str>, qos: Qos, weight: Weight) -> FlowId {
+        let known = self.names.get(tenant).and_then(|flows| flows.get(qos as usize).copied().flatten());
+        if let Some(flow) = known {
+            self.set_weight(flow, weight);
+            return flow;
+        }
+        // Fewer than tenants times classes.
+        let flow = FlowId(self.flows.len() as u32);
+        self.flows.push(Flow {
+            tenant: Arc::clone(tenant),
+            qos,
+            weight,
+            meter: Meter::new(flow_rate(weight, qos)),
+            charged: 0,
+            waiting: 0,
+            again: List::default(),
+            sessions: Sessions::default(),
+        });
+        if let Some(place) = self.names.entry(Arc::clone(tenant)).or_default().get_mut(qos as usize) {
+            *place = Some(flow);
+        }
+        flow
+    }
+
+    /// Sets a flow's weight. What was charged before keeps the weight that it was charged with.
+    pub fn set_weight(&mut self, flow: FlowId, weight: Weight) {
+        let flow = self.at(flow);
+        if flow.weight != weight {
+            flow.weight = weight;
+            flow.meter.set_rate(flow_rate(weight, flow.qos));
+        }
+    }
+
+    /// Sets a session's weight within its flow, which is 1.0 otherwise. It is kept while the session
+    /// is forgotten, until it is set to 1.0.
+    pub fn set_session_weight(&mut self, flow: FlowId, session: u64, weight: Weight) {
+        self.at(flow).sessions.set_weight(session, weight);
+    }
+
+    /// Waits for a turn.
+    pub fn push(&mut self, ask: Ask, value: T) -> Ticket {
+        let Ask { flow: FlowId(flow), session, cost, turn, now: since } = ask;
+        if self.at(ask.flow).waiting == 0 {
+            self.begin(flow);
+        }
+        let serial = self.next();
+        let Self { items, flows, classes, .. } = self;
+        let of = at(flows, flow);
+        of.waiting += 1;
+        classes.arrived(of.qos);
+        let (line, list, cost) = match turn {
+            Turn::Again => (Line::Again, &mut of.again, 0),
+            Turn::New => {
+                let (place, list) = of.sessions.enter(session, cost, serial);
+                (Line::Session(place), list, cost)
+            }
+        };
+        items.append(list, serial, Item { value, flow, line, session, cost, since })
+    }
+
+    /// Gives a turn to the first in fair order among the allowed classes, and charges it.
+    pub fn pop(&mut self, now: Instant, allowed: Allowed) -> Option<Popped<T>> {
+        let pick = self.classes.pick(allowed)?;
+        let serial = self.next();
+        let Self { items, flows, classes, .. } = self;
+        let flow = at(flows, pick.flow);
+        let item = match items.first(&flow.again) {
+            Some(ticket) => items.take(&mut flow.again, ticket)?,
+            None => {
+                let (place, line) = flow.sessions.first()?;
+                let ticket = items.first(line)?;
+                let item = items.take(flow.sessions.line(place), ticket)?;
+                flow.sessions.served(place, item.cost, serial);
+                item
+            }
+        };
+        let time = flow.meter.charge(item.cost);
+        flow.charged = flow.charged.saturating_add(item.cost);
+        flow.waiting -= 1;
+        classes.departed(pick.qos);
+        if flow.waiting == 0 {
+            classes.served(pick, time, flow.meter.tag);
+            classes.leave(pick.flow, pick.qos);
+        } else {
+            classes.enter(pick.flow, pick.qos, flow.meter.tag, serial);
+            classes.served(pick, time, flow.meter.tag);
+        }
+        let waited = now.saturating_duration_since(item.since);
+        Some(Popped { item: item.value, flow: FlowId(pick.flow), session: item.session, charged: item.cost, waited })
+    }
+
+    /// Leaves the queue: what was pushed, unless it has been given its turn or has left. Nothing was
+    /// charged for it, so nothing is given back.
+    pub fn remove(&mut self, ticket: Ticket) -> Option<T> {
+        let Item { flow: id, line, .. } = *self.items.get(ticket)?;
+        let Self { items, flows, classes, .. } = self;
+        let flow = at(flows, id);
+        let item = match line {
+            Line::Again => items.take(&mut flow.again, ticket)?,
+            Line::Session(place) => {
+                let item = items.take(flow.sessions.line(place), ticket)?;
+                flow.sessions.left(place);
+                item
+            }
+        };
+        flow.waiting -= 1;
+        classes.departed(flow.qos);
+        if flow.waiting == 0 {
+            classes.leave(id, flow.qos);
+        }
+        Some(item.value)
+    }
+
+    /// Charges a flow and a session for tokens used beyond the estimate (positive), or gives back what
+    /// was estimated and not used (negative). Tokens that are used while nobody else waits are free.
+    pub fn charge(&mut self, flow: FlowId, session: u64, delta: i64) {
+        let tokens = delta.unsigned_abs();
+        if delta < 0 {
+            self.refund(flow, session, tokens);
+        } else if delta > 0 && self.items.len() > 0 {
+            self.use_more(flow, session, tokens);
+        }
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether nobody waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.len() == 0
+    }
+
+    /// How many of a class wait.
+    #[must_use]
+    pub fn len_of(&self, qos: Qos) -> usize {
+        self.classes.waiting(qos)
+    }
+
+    /// How many of a flow wait.
+    #[must_use]
+    pub fn waiting_of(&self, flow: FlowId) -> usize {
+        self.flows.get(flow.0 as usize).map_or(0, |flow| flow.waiting)
+    }
+
+    /// All flows, in the order in which they were made.
+    pub fn flows(&self) -> impl Iterator<Item = FlowView> {
+        self.flows.iter().zip(0..).map(|(flow, id)| FlowView {
+            flow: FlowId(id),
+            tenant: Arc::clone(&flow.tenant),
+            qos: flow.qos,
+            weight: flow.weight,
+            charged: flow.charged,
+            waiting: flow.waiting,
+            sessions: flow.sessions.len(),
+            ahead: match flow.meter.ahead_of(self.classes.clock(flow.qos)) {
+                // Who does not wait will begin at virtual time, however old its tag is.
+                behind if flow.waiting == 0 => behind.max(0),
+                ahead => ahead,
+            },
+        })
+    }
+
+    /// A flow begins to wait.
+    fn begin(&mut self, id: u32) {
+        let serial = self.next();
+        let Self { flows, classes, .. } = self;
+        if let Some((alone, qos)) = classes.alone() {
+            at(flows, alone).meter.forget_below(classes.level(qos));
+        }
+        let flow = at(flows, id);
+        flow.meter.lift(classes.clock(flow.qos), classes.level(flow.qos));
+        classes.enter(id, flow.qos, flow.meter.tag, serial);
+    }
+
+    fn use_more(&mut self, flow: FlowId, session: u64, tokens: u64) {
+        let Self { flows, classes, .. } = self;
+        let of = at(flows, flow.0);
+        let waits = classes.waits(flow.0, of.qos);
+        if !waits {
+            of.meter.lift(classes.clock(of.qos), classes.level(of.qos));
+        }
+        let time = of.meter.charge(tokens);
+        of.charged = of.charged.saturating_add(tokens);
+        classes.moved(flow.0, of.qos, of.meter.tag);
+        if waits && classes.alone().is_some() {
+            classes.pass(time);
+        }
+        of.sessions.charge(session, tokens);
+    }
+
+    fn refund(&mut self, flow: FlowId, session: u64, tokens: u64) {
+        let Self { flows, classes, .. } = self;
+        let of = at(flows, flow.0);
+        of.charged = of.charged.saturating_sub(tokens);
+        of.meter.refund(tokens);
+        classes.moved(flow.0, of.qos, of.meter.tag);
+        of.sessions.refund(session, tokens);
+    }
+
+    fn next(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+
+    fn at(&mut self, flow: FlowId) -> &mut Flow {
+        at(&mut self.flows, flow.0)
+    }
+}
+
+#[expect(clippy::indexing_slicing, reason = "a flow's number is given out by `FairQueue::flow`, and flows stay")]
+fn at(flows: &mut [Flow], flow: u32) -> &mut Flow {
+    &mut flows[flow as usize]
+}
