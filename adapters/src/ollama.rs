@@ -248,10 +248,11 @@ fn is_plain(name: &str) -> bool {
 /// An answer that is passed on as it is.
 fn through(incoming: Incoming) -> Answer {
     let mut headers = HeaderMap::new();
-    errors::passthrough_headers(&incoming.headers, &mut headers);
+    // No clock, as above: Ollama tells no dates.
+    let limits = errors::passthrough_headers(&incoming.headers, &mut headers, || Duration::ZERO);
     let report = Report { content: true, ..Report::default() };
     let body = ThroughBody { upstream: incoming.body, watch: incoming.watch, report };
-    Answer { status: incoming.status, headers, limits: RateFacts::default(), body: Box::pin(body) }
+    Answer { status: incoming.status, headers, limits, body: Box::pin(body) }
 }
 
 /// A translated stream.

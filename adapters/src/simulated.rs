@@ -14,13 +14,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use atp_core::body::Payload;
 use atp_core::port::{BoxFuture, Provider, Try};
-use atp_core::{Answer, Error, ErrorKind, FullBody, Operation, RateFacts, Report, Usage};
+use atp_core::{Answer, Error, ErrorKind, FullBody, Operation, Report, Usage};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use capacity::{Gate, Seat};
+use capacity::{Facts, Gate, Seat};
 use chat::Author;
 use dice::Dice;
 use embeddings::EmbeddingsRequest;
@@ -84,8 +84,7 @@ struct Decided<'a> {
     content: Content,
     pace: Pace,
     deadlines: Deadlines,
-    /// The rate limit's headers.
-    facts: HeaderMap,
+    facts: Facts,
 }
 
 /// How a completion is given.
@@ -136,7 +135,7 @@ impl Simulated {
             return Err(Refusal::model(name, &known).into_error(HeaderMap::new()));
         };
         let (facts, counted) = model.gate.count(start);
-        let refuse = |refusal: Refusal| refusal.into_error(facts.clone());
+        let refuse = |refusal: Refusal| refusal.into_error(facts.headers.clone());
         counted.map_err(refuse)?;
         let mut dice = Dice::new(&[self.seed, self.count.fetch_add(1, Ordering::Relaxed)]);
         if dice.chance(model.config.error_rate) {
@@ -168,7 +167,7 @@ impl Provider for Simulated {
 
     fn call<'a>(&'a self, attempt: Try<'a>) -> BoxFuture<'a, Result<Answer, Error>> {
         if let Some(list) = self.list(&attempt) {
-            return Box::pin(ready(Ok(full(list, HeaderMap::new(), None))));
+            return Box::pin(ready(Ok(full(list, Facts::default(), None))));
         }
         match self.decide(&attempt) {
             Ok(decided) => Box::pin(decided.deliver()),
@@ -247,7 +246,7 @@ impl Decided<'_> {
         let Self { gate, content, pace, deadlines, facts } = self;
         let (limit, kind) = deadlines.before_first();
         let seat = match timeout_at(limit, gate.seat()).await {
-            Ok(seat) => seat.map_err(|refusal| refusal.into_error(facts.clone()))?,
+            Ok(seat) => seat.map_err(|refusal| refusal.into_error(facts.headers.clone()))?,
             Err(_) => return Err(deadlines.error(kind)),
         };
         deliver(content, pace, deadlines, seat, facts).await
@@ -260,7 +259,7 @@ async fn deliver(
     pace: Pace,
     deadlines: Deadlines,
     seat: Seat,
-    facts: HeaderMap,
+    facts: Facts,
 ) -> Result<Answer, Error> {
     let seated = Instant::now();
     let (body, tokens, report) = match content {
@@ -269,8 +268,8 @@ async fn deliver(
             let body = Box::pin(PacedBody::new(script, pace, seated, deadlines, seat));
             return Ok(Answer {
                 status: StatusCode::OK,
-                headers: declared(facts, "text/event-stream"),
-                limits: RateFacts::default(),
+                headers: declared(facts.headers, "text/event-stream"),
+                limits: facts.limits,
                 body,
             });
         }
@@ -314,10 +313,11 @@ async fn wait(due: Option<Instant>, deadlines: &Deadlines) -> Result<(), Error> 
 }
 
 /// An answer that is ready.
-fn full(body: Vec<u8>, facts: HeaderMap, report: Option<Report>) -> Answer {
+fn full(body: Vec<u8>, facts: Facts, report: Option<Report>) -> Answer {
     let report = report.unwrap_or(Report { content: true, complete: true, ..Report::default() });
     let body = Box::pin(FullBody::new(Bytes::from(body), report));
-    Answer { status: StatusCode::OK, headers: declared(facts, "application/json"), limits: RateFacts::default(), body }
+    let headers = declared(facts.headers, "application/json");
+    Answer { status: StatusCode::OK, headers, limits: facts.limits, body }
 }
 
 fn declared(mut headers: HeaderMap, content_type: &'static str) -> HeaderMap {

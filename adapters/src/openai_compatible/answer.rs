@@ -4,12 +4,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
-use atp_core::{Answer, AnswerBody, Error, ErrorKind, Exchange, FullBody, Operation, RateFacts, Report};
+use atp_core::answer::BoxBody;
+use atp_core::{Answer, AnswerBody, Error, ErrorKind, Exchange, FullBody, Operation, Report};
 use atp_dialects::openai::chat::{StreamTap, read_reply};
 use atp_dialects::openai::errors;
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
 use smallvec::SmallVec;
 
 use crate::http_client::{Collected, Incoming, UpstreamBody, Watch, collect};
@@ -40,14 +41,14 @@ pub(super) async fn read(
         return Err(Error::provider(ErrorKind::ProviderGarbled, text));
     }
     let mut headers = HeaderMap::with_capacity(ROOM);
-    errors::passthrough_headers(&incoming.headers, &mut headers);
+    let limits = errors::passthrough_headers(&incoming.headers, &mut headers, unix_now);
     let status = incoming.status;
     if content_type_is(&incoming.headers, b"text/event-stream") {
         let body = StreamBody::new(incoming.body, incoming.watch, tap);
-        return Ok(Answer { status, headers, limits: RateFacts::default(), body: Box::pin(body) });
+        return Ok(Answer { status, headers, limits, body: Box::pin(body) });
     }
     if raw && incoming.headers.get(CONTENT_LENGTH).is_none() {
-        return Ok(through(status, headers, incoming, SmallVec::new()));
+        return Ok(Answer { status, headers, limits, body: through(incoming, SmallVec::new()) });
     }
     match collect(&mut incoming.body, &mut incoming.watch, cap).await? {
         Collected::Whole(rope) => {
@@ -61,11 +62,14 @@ pub(super) async fn read(
                 failure => {
                     report.failure = failure;
                     let body = Box::pin(FullBody::new(rope.to_bytes(), report));
-                    Ok(Answer { status, headers, limits: RateFacts::default(), body })
+                    Ok(Answer { status, headers, limits, body })
                 }
             }
         }
-        Collected::TooLarge(rope) => Ok(through(status, headers, incoming, rope.into_parts().into_iter().collect())),
+        Collected::TooLarge(rope) => {
+            let body = through(incoming, rope.into_parts().into_iter().collect());
+            Ok(Answer { status, headers, limits, body })
+        }
     }
 }
 
@@ -88,14 +92,9 @@ fn content_type_is(headers: &HeaderMap, wanted: &[u8]) -> bool {
     value.as_bytes().get(..wanted.len()).is_some_and(|start| start.eq_ignore_ascii_case(wanted))
 }
 
-fn through(status: StatusCode, headers: HeaderMap, incoming: Incoming, first: Pieces) -> Answer {
-    let body = ThroughBody {
-        upstream: incoming.body,
-        watch: incoming.watch,
-        first,
-        report: Report { content: true, ..Report::default() },
-    };
-    Answer { status, headers, limits: RateFacts::default(), body: Box::pin(body) }
+fn through(incoming: Incoming, first: Pieces) -> BoxBody {
+    let report = Report { content: true, ..Report::default() };
+    Box::pin(ThroughBody { upstream: incoming.body, watch: incoming.watch, first, report })
 }
 
 /// Pieces on their way out, next one last.

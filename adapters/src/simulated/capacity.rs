@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use atp_core::{RateFact, RateFacts};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -16,6 +17,13 @@ use super::refusal::Refusal;
 pub(super) struct Gate {
     rate: Option<Rate>,
     seats: Option<Arc<Seats>>,
+}
+
+/// What a model tells about its rate limit, to callers and to the router.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Facts {
+    pub(super) headers: HeaderMap,
+    pub(super) limits: RateFacts,
 }
 
 /// The right to be served. Dropping it lets the next one in.
@@ -52,10 +60,10 @@ impl Gate {
         Self { rate: model.rate_limit.map(Rate::new), seats: model.capacity.map(seats) }
     }
 
-    /// Takes one request from the rate limit and tells what is left in OpenAI's headers.
-    pub(super) fn count(&self, now: Instant) -> (HeaderMap, Result<(), Refusal>) {
+    /// Takes one request from the rate limit and tells what is left.
+    pub(super) fn count(&self, now: Instant) -> (Facts, Result<(), Refusal>) {
         match &self.rate {
-            None => (HeaderMap::new(), Ok(())),
+            None => (Facts::default(), Ok(())),
             Some(rate) => rate.count(now),
         }
     }
@@ -103,7 +111,7 @@ impl Rate {
         Self { limit, cell: Duration::from_secs_f64(seconds), full_at: Mutex::new(None) }
     }
 
-    fn count(&self, now: Instant) -> (HeaderMap, Result<(), Refusal>) {
+    fn count(&self, now: Instant) -> (Facts, Result<(), Refusal>) {
         let bucket = self.cell.saturating_mul(self.limit.burst);
         let mut slot = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         let owed = slot.map_or(Duration::ZERO, |full_at| full_at.saturating_duration_since(now));
@@ -114,9 +122,9 @@ impl Rate {
         }
         drop(slot);
         let owed = if allowed { after } else { owed };
-        let headers = self.facts(bucket, owed);
+        let facts = self.facts(bucket, owed);
         if allowed {
-            return (headers, Ok(()));
+            return (facts, Ok(()));
         }
         let pause = after.saturating_sub(bucket);
         let text = format!(
@@ -125,24 +133,30 @@ impl Rate {
             self.limit.burst,
             pause.as_millis().max(1)
         );
-        (headers, Err(Refusal::overloaded(text, pause)))
+        (facts, Err(Refusal::overloaded(text, pause)))
     }
 
-    /// OpenAI's three headers; the reset is written as Go writes durations, in milliseconds.
-    fn facts(&self, bucket: Duration, owed: Duration) -> HeaderMap {
+    /// OpenAI's three headers: the limit of a minute, what may come at once, and the time until all
+    /// of the burst may, written as Go writes durations.
+    fn facts(&self, bucket: Duration, owed: Duration) -> Facts {
         let left = bucket.saturating_sub(owed).as_secs_f64() / self.cell.as_secs_f64();
         // The tiny addend undoes the division's rounding: a whole number of cells stays whole.
         let remaining = (left + 1e-6).floor() as u64;
+        let limit = (60.0 / self.cell.as_secs_f64() + 1e-6).floor() as u64;
+        // Rounded up: who waits for it finds it done.
+        let reset = u64::try_from(owed.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
         let mut headers = HeaderMap::with_capacity(6);
         let mut set = |name: &'static str, value: HeaderValue| {
             headers.insert(HeaderName::from_static(name), value);
         };
-        set("x-ratelimit-limit-requests", HeaderValue::from(self.limit.burst));
+        set("x-ratelimit-limit-requests", HeaderValue::from(limit));
         set("x-ratelimit-remaining-requests", HeaderValue::from(remaining));
-        if let Ok(reset) = HeaderValue::try_from(format!("{}ms", owed.as_millis())) {
+        if let Ok(reset) = HeaderValue::try_from(format!("{reset}ms")) {
             set("x-ratelimit-reset-requests", reset);
         }
-        headers
+        let reset = Some(Duration::from_millis(reset));
+        let requests = RateFact { limit: Some(limit), remaining: Some(remaining), reset };
+        Facts { headers, limits: RateFacts { requests, ..RateFacts::default() } }
     }
 }
 
@@ -150,6 +164,8 @@ impl Rate {
 mod tests {
     use std::pin::Pin;
     use std::task::{Context, Poll, Waker};
+
+    use atp_dialects::openai::errors;
 
     use super::*;
 
@@ -162,12 +178,15 @@ mod tests {
         let rate = Rate::new(SimulatedRateLimit { requests_per_second: 2.0, burst: 3 });
         let start = Instant::now();
         for left in ["2", "1", "0"] {
-            let (headers, result) = rate.count(start);
-            assert_eq!(headers["x-ratelimit-remaining-requests"], left);
+            let (facts, result) = rate.count(start);
+            assert_eq!(facts.headers["x-ratelimit-remaining-requests"], left);
             result.unwrap();
         }
-        let (headers, result) = rate.count(start);
-        assert_eq!(headers["x-ratelimit-reset-requests"], "1500ms");
+        let (facts, result) = rate.count(start);
+        assert_eq!(facts.headers["x-ratelimit-limit-requests"], "120", "in a minute, as real ones mean it");
+        assert_eq!(facts.headers["x-ratelimit-reset-requests"], "1500ms");
+        let read = errors::passthrough_headers(&facts.headers, &mut HeaderMap::new(), || Duration::ZERO);
+        assert_eq!(facts.limits, read, "the router is told what callers are told");
         let pause = result.unwrap_err().retry_after.unwrap();
         assert_eq!(pause, Duration::from_millis(500));
         // Who waits as told is served, and only he.

@@ -61,11 +61,13 @@ async fn the_rate_limit_answers_429_and_says_when_to_come_back() {
     let provider = provider(|model| model.rate_limit = Some(SimulatedRateLimit { requests_per_second: 0.4, burst: 1 }));
     let answer = send(&provider, Operation::Chat, &streamed("x")).await.unwrap();
     assert_eq!(answer.headers["x-ratelimit-remaining-requests"], "0");
+    let fact = atp_core::RateFact { limit: Some(24), remaining: Some(0), reset: Some(Duration::from_millis(2500)) };
+    assert_eq!(answer.limits.requests, fact);
     let error = send(&provider, Operation::Chat, &ask("x")).await.unwrap_err();
     assert_eq!((error.kind(), error.side()), (ErrorKind::ProviderOverloaded, Side::Provider));
     assert_eq!(error.retry(), Retry::After(Duration::from_millis(2500)));
     let reply = error.provider_reply().unwrap();
-    assert_eq!(reply.status, 429);
+    assert_eq!((reply.status.as_u16(), reply.limits.requests), (429, fact));
     assert_eq!(
         (&reply.headers["retry-after"], &reply.headers["retry-after-ms"]),
         (&"3".parse().unwrap(), &"2500".parse().unwrap())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use atp_core::error::ProviderReply;
-use atp_core::{Error, ErrorKind, RateFacts, Retry, Side};
+use atp_core::{Error, ErrorKind, Retry, Side};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
@@ -57,8 +57,8 @@ pub fn classify(status: StatusCode, headers: &HeaderMap, body: Bytes, now_unix: 
         error = error.with_cause(excerpt(&body));
     }
     let mut kept = HeaderMap::new();
-    passthrough_headers(headers, &mut kept);
-    error.with_provider_reply(ProviderReply { status, headers: kept, body, limits: RateFacts::default() })
+    let limits = passthrough_headers(headers, &mut kept, || now_unix);
+    error.with_provider_reply(ProviderReply { status, headers: kept, body, limits })
 }
 
 /// The error of a refusal that came inside an answer, without a status of its own; and the status

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use atp_core::{Error, Side};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use atp_core::{Error, RateFacts, Side};
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::hints;
 
 static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 static SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -46,25 +48,51 @@ fn millis(pause: Duration) -> u64 {
 /// rate-limit and retry facts, and OpenAI's own but for whose account it was. The provider's request id goes on under
 /// `x-atp-provider-request-id`, because `x-request-id` is the router's. Hop-by-hop fields, lengths,
 /// cookies and server names stay behind, as does everything unknown.
-pub fn passthrough_headers(from: &HeaderMap, to: &mut HeaderMap) {
+///
+/// Returns what the rate-limit headers say. `now_unix` is the time since the Unix epoch; it is asked
+/// only where there are such headers.
+pub fn passthrough_headers(from: &HeaderMap, to: &mut HeaderMap, now_unix: impl FnOnce() -> Duration) -> RateFacts {
+    let mut limited = false;
     for (name, value) in from {
-        match name.as_str() {
-            "x-request-id" | "request-id" | "apim-request-id" => {
+        match fitness(name.as_str()) {
+            Fitness::Unfit => {}
+            Fitness::RequestId => {
                 to.entry(&PROVIDER_REQUEST_ID).or_insert_with(|| value.clone());
             }
-            text if name == CONTENT_TYPE || is_fit(text) => {
+            fit => {
+                limited |= fit == Fitness::Limit;
                 to.append(name.clone(), value.clone());
             }
-            _ => {}
         }
     }
+    if limited { hints::facts(from, now_unix()) } else { RateFacts::default() }
 }
 
-fn is_fit(name: &str) -> bool {
-    const EXACT: [&str; 5] =
-        ["content-encoding", "content-disposition", "content-language", "cache-control", "retry-after"];
-    const START: [&str; 5] = ["x-ratelimit-", "openai-", "anthropic-ratelimit-", "retry-after-", "ratelimit-"];
-    // Whose account the router uses is nobody's business.
-    let is_account = matches!(name, "openai-organization" | "openai-project");
-    !is_account && (EXACT.contains(&name) || START.iter().any(|start| name.starts_with(start)))
+/// What becomes of a header.
+#[derive(PartialEq, Eq)]
+enum Fitness {
+    Unfit,
+    RequestId,
+    Fit,
+    /// Passed on, and read.
+    Limit,
+}
+
+/// The first letter sends most names off: nearly all that providers send are unfit.
+fn fitness(name: &str) -> Fitness {
+    let fit = match name.as_bytes().first() {
+        Some(b'c') => matches!(
+            name,
+            "content-type" | "content-encoding" | "content-disposition" | "content-language" | "cache-control"
+        ),
+        // Whose account the router uses is nobody's business.
+        Some(b'o') => name.starts_with("openai-") && !matches!(name, "openai-organization" | "openai-project"),
+        Some(b'a' | b'r' | b'x') if matches!(name, "x-request-id" | "request-id" | "apim-request-id") => {
+            return Fitness::RequestId;
+        }
+        Some(b'a' | b'r' | b'x') if hints::is_of_limits(name) => return Fitness::Limit,
+        Some(b'r') => name.starts_with("retry-after"),
+        _ => false,
+    };
+    if fit { Fitness::Fit } else { Fitness::Unfit }
 }

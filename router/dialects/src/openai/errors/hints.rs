@@ -1,8 +1,10 @@
-//! How long to wait, in the many ways providers say it.
+//! How long to wait, and what is left of a rate limit, in the many ways providers say it.
 
 use std::time::Duration;
 
+use atp_core::{RateFact, RateFacts};
 use http::{HeaderMap, HeaderValue};
+use smallvec::SmallVec;
 
 /// No hint is believed beyond this: it keeps arithmetic on clocks safe, and a target that asks for
 /// more is out of service rather than busy.
@@ -26,23 +28,100 @@ fn text_of(value: &HeaderValue) -> Option<&str> {
     value.to_str().ok().map(str::trim)
 }
 
-/// Looks through the rate-limit headers, `x-ratelimit-reset-KIND` (OpenAI and most others) and
-/// `anthropic-ratelimit-KIND-reset`.
 fn reset(headers: &HeaderMap, now_unix: Duration) -> Option<Duration> {
-    let (mut spent, mut earliest) = (None, None);
+    let limits = limits(headers, now_unix);
+    let spent = limits.iter().filter(|limit| limit.fact.remaining == Some(0)).filter_map(|limit| limit.fact.reset);
+    spent.max().or_else(|| limits.iter().filter_map(|limit| limit.fact.reset).min())
+}
+
+/// The facts of an answer's rate-limit headers. Where one thing is limited in several ways (by
+/// minute and by day, input and output), the one with the least left counts.
+pub(super) fn facts(headers: &HeaderMap, now_unix: Duration) -> RateFacts {
+    let limits = limits(headers, now_unix);
+    let tightest = |thing| {
+        let of = limits.iter().filter(|limit| limit.thing == thing).map(|limit| limit.fact);
+        of.min_by_key(|fact| fact.remaining.unwrap_or(u64::MAX)).unwrap_or_default()
+    };
+    RateFacts { requests: tightest(Thing::Requests), tokens: tightest(Thing::Tokens) }
+}
+
+/// Whether a header's name is one of those that tell a rate limit.
+pub(super) fn is_of_limits(name: &str) -> bool {
+    const START: [&str; 5] = ["x-ratelimit", "anthropic-ratelimit-", "ratelimit-", "x-tokenlimit-", "ratelimitbysize-"];
+    START.iter().any(|start| name.starts_with(start))
+}
+
+/// One limit: its headers have the same name but for the word that says which of its facts they are.
+struct Limit<'h> {
+    /// The name around that word.
+    name: (&'h str, &'h str),
+    thing: Thing,
+    fact: RateFact,
+}
+
+/// What is limited.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Thing {
+    Requests,
+    Tokens,
+    Other,
+}
+
+/// Reads `x-ratelimit-FACT-THING` (OpenAI and most others), `x-ratelimit-FACT` (OpenRouter),
+/// `anthropic-ratelimit-THING-FACT`, `x-tokenlimit-FACT` (Together), `x-ratelimitbysize-FACT-minute`
+/// (Mistral), where FACT is `limit`, `remaining` or `reset`.
+fn limits(headers: &HeaderMap, now_unix: Duration) -> SmallVec<[Limit<'_>; 4]> {
+    let mut limits = SmallVec::<[Limit<'_>; 4]>::new();
     for (name, value) in headers {
-        let name = name.as_str();
-        if !name.contains("ratelimit") || !name.contains("reset") {
+        if !is_of_limits(name.as_str()) {
             continue;
         }
-        let Some(pause) = text_of(value).and_then(|text| wait(text, now_unix)) else { continue };
-        let remaining = headers.get(name.replace("reset", "remaining")).and_then(text_of);
-        if remaining == Some("0") {
-            spent = spent.max(Some(pause));
+        let (Some((front, word, back)), Some(text)) = (fact_told(name.as_str()), text_of(value)) else { continue };
+        let at = limits.iter().position(|limit| limit.name == (front, back)).unwrap_or(limits.len());
+        if at == limits.len() {
+            limits.push(Limit { name: (front, back), thing: thing(front, back), fact: RateFact::default() });
         }
-        earliest = Some(earliest.map_or(pause, |earliest: Duration| earliest.min(pause)));
+        let Some(Limit { fact, .. }) = limits.get_mut(at) else { continue };
+        match word {
+            "limit" => fact.limit = count(text),
+            "remaining" => fact.remaining = count(text),
+            _ => fact.reset = wait(text, now_unix).map(|reset| reset.min(LONGEST)),
+        }
     }
-    spent.or(earliest)
+    limits
+}
+
+/// Splits a name around its first whole word that names a fact.
+fn fact_told(name: &str) -> Option<(&str, &str, &str)> {
+    let mut at = 0;
+    for word in name.split('-') {
+        if matches!(word, "limit" | "remaining" | "reset") {
+            return Some((name.get(..at)?, word, name.get(at + word.len()..)?));
+        }
+        at += word.len() + 1;
+    }
+    None
+}
+
+/// What a limit of this name limits; requests where it names nothing.
+fn thing(front: &str, back: &str) -> Thing {
+    let mut thing = Thing::Requests;
+    for word in front.split('-').chain(back.split('-')) {
+        match word {
+            "tokens" | "token" | "tokenlimit" | "ratelimitbysize" => return Thing::Tokens,
+            "" | "x" | "ratelimit" | "anthropic" | "requests" | "request" | "req" => {}
+            "second" | "minute" | "hour" | "day" | "month" => {}
+            _ => thing = Thing::Other,
+        }
+    }
+    thing
+}
+
+/// `100`, `59.0`, or `100, 100;w=60`, whose first number is the one in force.
+fn count(text: &str) -> Option<u64> {
+    let number = text.split([',', ';']).next()?.trim();
+    let float = || number.parse::<f64>().ok().filter(|number| (0.0..1e15).contains(number)).map(|number| number as u64);
+    number.parse().ok().or_else(float)
 }
 
 /// A wait told as seconds, a duration as Go writes it, a time since the epoch, or a date.

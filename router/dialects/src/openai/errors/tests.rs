@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atp_core::{Retry, Side};
+use atp_core::{RateFact, Retry, Side};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
@@ -95,6 +95,81 @@ fn the_limit_that_is_used_up_decides() {
     ];
     assert_eq!(told(429, &limits), Some(Duration::from_secs(12)));
     assert_eq!(told(429, &limits[..2]), Some(Duration::from_secs(1)));
+}
+
+/// Limit, remaining, and milliseconds until the reset.
+type Told = (Option<u64>, Option<u64>, Option<u64>);
+
+/// What headers say of requests and of tokens, in answers and in refusals alike.
+fn limits_of(pairs: &[(&'static str, &'static str)]) -> (Told, Told) {
+    let headers = headers_of(pairs);
+    let answer = passthrough_headers(&headers, &mut HeaderMap::new(), || NOW);
+    let refusal = classify(StatusCode::TOO_MANY_REQUESTS, &headers, Bytes::new(), NOW);
+    assert_eq!(refusal.provider_reply().unwrap().limits, answer);
+    let told = |fact: RateFact| (fact.limit, fact.remaining, fact.reset.map(|reset| reset.as_millis() as u64));
+    (told(answer.requests), told(answer.tokens))
+}
+
+#[test]
+fn limits_are_read_under_each_name() {
+    let none = (None, None, None);
+    let openai = [
+        ("x-ratelimit-limit-requests", "10000"),
+        ("x-ratelimit-limit-tokens", "2000000"),
+        ("x-ratelimit-remaining-requests", "9999"),
+        ("x-ratelimit-remaining-tokens", "1999984"),
+        ("x-ratelimit-reset-requests", "6ms"),
+        ("x-ratelimit-reset-tokens", "1m0.5s"),
+    ];
+    let tokens = (Some(2_000_000), Some(1_999_984), Some(60_500));
+    assert_eq!(limits_of(&openai), ((Some(10_000), Some(9_999), Some(6)), tokens));
+    let openrouter =
+        [("x-ratelimit-limit", "20"), ("x-ratelimit-remaining", "19"), ("x-ratelimit-reset", "1795176010000")];
+    assert_eq!(limits_of(&openrouter), ((Some(20), Some(19), Some(10_000)), none));
+    let together = [("x-ratelimit-limit", "10"), ("x-ratelimit-reset", "4"), ("x-tokenlimit-remaining", "77")];
+    assert_eq!(limits_of(&together), ((Some(10), None, Some(4_000)), (None, Some(77), None)));
+    let mistral = [
+        ("x-ratelimit-limit-req-minute", "30"),
+        ("x-ratelimit-remaining-req-minute", "29"),
+        ("x-ratelimitbysize-limit-minute", "500000"),
+        ("ratelimitbysize-reset", "28"),
+    ];
+    assert_eq!(limits_of(&mistral), ((Some(30), Some(29), None), (Some(500_000), None, None)));
+    let policy = [("ratelimit-limit", "100, 100;w=60"), ("ratelimit-remaining", "59.0"), ("ratelimit-reset", "30")];
+    assert_eq!(limits_of(&policy), ((Some(100), Some(59), Some(30_000)), none));
+    assert_eq!(limits_of(&[("x-ratelimit-remaining-images", "3"), ("x-ratelimit-over-limit", "no")]), (none, none));
+    assert_eq!(limits_of(&[("x-ratelimit-limit-tokens", "-1"), ("x-ratelimit-remaining-tokens", "")]), (none, none));
+}
+
+#[test]
+fn of_several_limits_the_one_with_the_least_left_counts() {
+    let anthropic = [
+        ("anthropic-ratelimit-input-tokens-limit", "40000"),
+        ("anthropic-ratelimit-input-tokens-remaining", "39000"),
+        ("anthropic-ratelimit-input-tokens-reset", "2026-11-20T12:00:02Z"),
+        ("anthropic-ratelimit-output-tokens-limit", "8000"),
+        ("anthropic-ratelimit-output-tokens-remaining", "500"),
+        ("anthropic-ratelimit-output-tokens-reset", "2026-11-20T12:00:56Z"),
+        ("anthropic-ratelimit-requests-limit", "50"),
+        ("anthropic-ratelimit-requests-remaining", "49"),
+        ("anthropic-ratelimit-unified-status", "allowed"),
+    ];
+    assert_eq!(limits_of(&anthropic), ((Some(50), Some(49), None), (Some(8_000), Some(500), Some(56_000))));
+    let cerebras = [
+        ("x-ratelimit-limit-requests-day", "14400"),
+        ("x-ratelimit-remaining-requests-day", "3"),
+        ("x-ratelimit-reset-requests-day", "33011.5"),
+        ("x-ratelimit-limit-requests-minute", "30"),
+        ("x-ratelimit-remaining-requests-minute", "29"),
+    ];
+    assert_eq!(limits_of(&cerebras).0, (Some(14_400), Some(3), Some(33_011_500)));
+}
+
+#[test]
+fn without_rate_limits_no_clock_is_read() {
+    let from = headers_of(&[("content-type", "text/event-stream"), ("x-request-id", "r"), ("retry-after", "1")]);
+    let limits = passthrough_headers(&from, &mut HeaderMap::new(), || panic!("nothing to reckon with"));
+    assert!(limits.is_empty());
 }
 
 #[test]
@@ -245,7 +320,8 @@ fn only_what_is_fit_passes() {
         ("openai-organization", "org"),
     ]);
     let mut to = HeaderMap::new();
-    passthrough_headers(&from, &mut to);
+    let limits = passthrough_headers(&from, &mut to, || NOW);
+    assert_eq!(limits.requests.limit, Some(5));
     let mut names: Vec<_> = to.keys().map(HeaderName::as_str).collect();
     names.sort_unstable();
     let expected = [
