@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use atp_core::{Caller, Error, ErrorKind};
+use atp_core::{Caller, Error, ErrorKind, Qos};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
@@ -32,7 +32,14 @@ impl KeyRing {
     /// configuration sees to that.
     #[must_use]
     pub fn open() -> Self {
-        Self { callers: HashMap::new(), anonymous: Some(Arc::new(Caller::anonymous())) }
+        Self::open_as(Qos::default())
+    }
+
+    /// A ring without keys whose `anonymous` has this class.
+    #[must_use]
+    pub fn open_as(qos: Qos) -> Self {
+        let anonymous = Caller { qos, ..Caller::anonymous() };
+        Self { callers: HashMap::new(), anonymous: Some(Arc::new(anonymous)) }
     }
 
     /// A ring that lets in who presents a key with one of these SHA-256 digests.

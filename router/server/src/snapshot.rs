@@ -1,9 +1,12 @@
 //! From the resolved configuration to what the pipeline and the entrance are told.
 
+mod flow;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use atp_core::Qos;
 use atp_ingress::{KeyRing, Limits, Settings};
 use atp_pipeline::Snapshot;
 use atp_pipeline::snapshot::{KeyLimit, Model, OnDisconnect, RateLimit, RawProvider, Retries, Target};
@@ -26,14 +29,15 @@ pub(crate) fn pipeline(config: &Resolved, wired: &[Wired], version: u64, created
         keys: keys(config),
         max_concurrent: NonZeroUsize::new(config.limits.max_concurrent),
         retries: retries(&config.retry),
-        ..Snapshot::default()
+        tenants: flow::tenants(config),
+        has_gold: has_gold(config),
     }
 }
 
 /// What the entrance is told.
 pub(crate) fn entrance(config: &Resolved) -> Settings {
     let keys = if config.keys.is_empty() {
-        KeyRing::open()
+        KeyRing::open_as(config.flow.qos)
     } else {
         KeyRing::new(config.keys.iter().map(|key| (key.digest, Arc::clone(&key.caller))))
     };
@@ -56,15 +60,20 @@ fn model(config: &resolved::Model, wired: &[Wired]) -> Option<Model> {
             resolved::OnDisconnect::Drain(tokens) => OnDisconnect::Drain(tokens),
             resolved::OnDisconnect::Complete => OnDisconnect::Complete,
         },
+        queue: flow::queue(&config.queue),
+        hedge: config.hedge.as_ref().map(flow::hedge),
+        coalesce: config.coalesce,
+        cache: config.cache.as_ref().map(flow::cache),
+        failover: flow::on_cut(config.on_cut),
         ..Model::new(&*config.name.as_text(), targets)
     })
 }
 
 fn target(config: &resolved::Target, model: &resolved::Model, wired: &[Wired]) -> Option<Target> {
     let provider = Arc::clone(&wired.get(config.provider_index)?.provider);
-    let model_name = match &config.model {
+    let model_name: Arc<str> = match &config.model {
         TargetModel::Fixed(name) => Arc::clone(name),
-        TargetModel::Matched { prefix, suffix } => Arc::from(format!("{prefix}*{suffix}")),
+        pattern @ TargetModel::Matched { .. } => Arc::from(&*pattern.as_text()),
     };
     Some(Target {
         weight: model.weighted.then(|| f64::from(config.weight)),
@@ -80,6 +89,9 @@ fn target(config: &resolved::Target, model: &resolved::Model, wired: &[Wired]) -
             }
             TargetPrice::Known(_) | TargetPrice::Unknown => None,
         },
+        window: flow::window(&config.window),
+        breaker: flow::breaker(&config.breaker),
+        prefill: config.prefill,
         ..Target::new(provider, model_name)
     })
 }
@@ -116,15 +128,15 @@ fn retries(config: &resolved::RetryPolicy) -> Retries {
 
 /// Models by name with their targets, for the banner and the admin port.
 pub(crate) fn described(config: &Resolved) -> Vec<(String, Vec<String>)> {
-    let line = |target: &resolved::Target| {
-        let name = match &target.model {
-            TargetModel::Fixed(name) => name.to_string(),
-            TargetModel::Matched { prefix, suffix } => format!("{prefix}*{suffix}"),
-        };
-        format!("{}/{name}", target.provider)
-    };
+    let line = |target: &resolved::Target| format!("{}/{}", target.provider, target.model.as_text());
     let models = config.models.iter();
     models.map(|model| (model.name.as_text().into_owned(), model.targets.iter().map(line).collect())).collect()
+}
+
+/// Whether any request can be gold, so that a reserve is kept for it.
+fn has_gold(config: &Resolved) -> bool {
+    let anonymous = config.keys.is_empty() && config.flow.qos == Qos::Gold;
+    anonymous || config.keys.iter().any(|key| key.caller.qos == Qos::Gold)
 }
 
 /// How often providers are asked to close what has been unused for long.

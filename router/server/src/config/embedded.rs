@@ -72,20 +72,9 @@ fn provider(raw: &mut RawConfig, name: &str, provider: RawProvider) {
 }
 
 fn model(raw: &mut RawConfig, name: &str, provider: &str, target: Option<&str>, prices: Option<RawPrices>) {
-    let target = RawTarget {
-        provider: provider.to_owned(),
-        model: target.map(str::to_owned),
-        weight: None,
-        timeouts: super::raw::RawTimeouts::default(),
-        prices,
-    };
-    let model = RawModel {
-        targets: Listed::of([target]),
-        aliases: Listed::default(),
-        prices: None,
-        timeouts: super::raw::RawTimeouts::default(),
-        on_disconnect: None,
-    };
+    let target =
+        RawTarget { provider: provider.to_owned(), model: target.map(str::to_owned), prices, ..RawTarget::default() };
+    let model = RawModel { targets: Listed::of([target]), ..RawModel::default() };
     raw.models.0.push((name.to_owned(), model));
 }
 

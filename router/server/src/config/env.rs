@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use atp_core::Qos;
+
 use super::error::{Code, ConfigError, Issue};
 use super::resolved::VendorRow;
 use super::value::parse_host;
@@ -59,6 +61,7 @@ const ROUTER_ADMIN_PORT: &str = "ROUTER_ADMIN_PORT";
 const ROUTER_WORKERS: &str = "ROUTER_WORKERS";
 const ROUTER_RPS_LIMIT: &str = "ROUTER_RPS_LIMIT";
 const ROUTER_RPS_BURST: &str = "ROUTER_RPS_BURST";
+const DEFAULT_QOS: &str = "DEFAULT_QOS";
 const ROUTER_MAX_PROMPT_CHARS: &str = "ROUTER_MAX_PROMPT_CHARS";
 const ROUTER_MAX_CONCURRENT: &str = "ROUTER_MAX_CONCURRENT";
 const ROUTER_DATA_DIR: &str = "ROUTER_DATA_DIR";
@@ -76,7 +79,7 @@ pub(super) const LOCAL_MODEL_URL: &str = "ATP_LOCAL_MODEL_URL";
 /// The name of that model.
 pub(super) const LOCAL_MODEL_NAME: &str = "ATP_LOCAL_MODEL_NAME";
 
-const ROWS: [Row; 18] = [
+const ROWS: [Row; 19] = [
     (ATP_CONFIG, "The configuration file, where `-c` is not given.", "embedded defaults", ""),
     (ROUTER_HOST, "The IP address on which callers connect.", "127.0.0.1", "listen"),
     (ROUTER_PORT, "The port on which callers connect.", "7443", "listen"),
@@ -85,6 +88,7 @@ const ROWS: [Row; 18] = [
     (ROUTER_WORKERS, "How many data-plane threads serve requests.", "one for each processor", "workers"),
     (ROUTER_RPS_LIMIT, "Requests a second for each key.", "no limit", "limits.rps.rate"),
     (ROUTER_RPS_BURST, "How many of them may come at once.", "the limit itself", "limits.rps.burst"),
+    (DEFAULT_QOS, "The class of keys without one, and of callers without a key.", "silver", "flow.qos"),
     (ROUTER_MAX_PROMPT_CHARS, "The most characters that a prompt may have.", "no limit", "limits.max_prompt_chars"),
     (ROUTER_MAX_CONCURRENT, "How many requests may be in flight at once.", "10000", "limits.max_concurrent"),
     (ROUTER_DATA_DIR, "The directory of the ledger.", "./data", "ledger.path"),
@@ -166,6 +170,7 @@ pub(super) struct Overrides {
     pub(super) workers: Option<usize>,
     pub(super) rps_limit: Option<f64>,
     pub(super) rps_burst: Option<u32>,
+    pub(super) default_qos: Option<Qos>,
     pub(super) max_prompt_chars: Option<usize>,
     pub(super) max_concurrent: Option<usize>,
     pub(super) data_dir: Option<PathBuf>,
@@ -192,6 +197,8 @@ impl Overrides {
             rps_burst: reader.get(ROUTER_RPS_BURST, "a whole number, 1 or more", |text| {
                 text.parse().ok().filter(|burst| *burst > 0)
             }),
+            default_qos: reader
+                .get(DEFAULT_QOS, "gold, silver or bronze", |text| Qos::parse(&text.to_ascii_lowercase())),
             max_prompt_chars: reader.get(ROUTER_MAX_PROMPT_CHARS, "a whole number, 1 or more", count(usize::MAX)),
             max_concurrent: reader.get(ROUTER_MAX_CONCURRENT, "a whole number, 1 or more", count(usize::MAX)),
             data_dir: set(env, ROUTER_DATA_DIR).map(PathBuf::from),

@@ -3,6 +3,7 @@
 //! The doc comments of these types are the reference page (docs/configuration.md) and the JSON schema; the defaults in
 //! their attributes are shown there, and a test holds them against what an empty file resolves to.
 
+mod flow;
 mod model;
 mod operation;
 mod provider;
@@ -10,6 +11,7 @@ mod provider;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(super) use self::flow::{RawBreaker, RawCache, RawCut, RawFlow, RawHedge, RawQos, RawQueue, RawWindow};
 pub(super) use self::model::{RawDisconnect, RawModel, RawPrices, RawTarget};
 pub(super) use self::operation::{
     RawAdmin, RawDrain, RawKey, RawLedger, RawLimits, RawLogs, RawMetrics, RawRate, RawRetry, RawTls,
@@ -47,6 +49,8 @@ pub(super) struct RawConfig {
     /// may spend what the providers charge.
     #[schemars(extend("default" = false))]
     pub(super) allow_anonymous: Option<bool>,
+    /// Shares, queues, windows and breakers, where nothing nearer says otherwise.
+    pub(super) flow: RawFlow,
     /// What a caller may ask of the router.
     pub(super) limits: RawLimits,
     /// Trying again, and elsewhere.

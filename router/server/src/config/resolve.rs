@@ -1,10 +1,12 @@
 //! From the file's shape to the checked configuration. Every problem is collected; the first one stops nothing.
 
 mod context;
+mod flow;
 mod models;
 mod operation;
 mod providers;
 mod secrets;
+mod tenants;
 mod tls;
 
 use std::net::SocketAddr;
@@ -33,9 +35,10 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>) -> Resolved {
     let admin_listen = address(admin, ADMIN_LISTEN, overrides.admin_host, overrides.admin_port);
     check_addresses(raw, context, &overrides, [listen, admin_listen]);
     let providers = providers::resolve(raw, context, [listen, admin_listen]);
-    let models = models::resolve(raw, context, &providers);
+    let flow = flow::defaults(raw, context, &overrides);
+    let models = models::resolve(raw, context, &providers, &flow);
     let limits = operation::limits(raw, context, &overrides);
-    let keys = secrets::keys(raw, context, limits.rps);
+    let (keys, tenants) = secrets::keys(raw, context, limits.rps, flow.qos);
     Resolved {
         file: context.file.clone(),
         listen,
@@ -45,7 +48,9 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>) -> Resolved {
         providers,
         models,
         keys,
+        tenants,
         allow_anonymous: raw.allow_anonymous.unwrap_or(false),
+        flow,
         limits,
         retry: operation::retry(raw, context),
         drain: operation::drain(raw, context),

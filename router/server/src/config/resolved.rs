@@ -1,5 +1,6 @@
 //! The configuration that the server wires: nothing in it can be wrong any more.
 
+mod flow;
 mod json;
 mod model;
 mod provider;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use atp_core::Caller;
 
+pub use self::flow::{Breaker, Cache, Flow, Hedge, OnCut, Queue, Tenant, Window};
 pub use self::model::{Model, ModelName, OnDisconnect, Target, TargetModel, TargetPrice};
 pub use self::provider::{Authorities, HttpProvider, Provider, ProviderKind, VendorRow};
 pub use super::raw::{Http2, LogFormat, RequestLog};
@@ -35,8 +37,12 @@ pub struct Resolved {
     pub models: Vec<Model>,
     /// The API keys, in configured order; with none, every caller is [`Caller::anonymous`].
     pub keys: Vec<Key>,
+    /// The tenants of the keys, in the order of their first keys; `Caller::tenant_index` points into them.
+    pub tenants: Vec<Tenant>,
     /// Whether callers without a key were allowed on purpose.
     pub allow_anonymous: bool,
+    /// Shares, queues, windows and breakers, where nothing nearer says otherwise.
+    pub flow: Flow,
     /// What a caller may ask of the router.
     pub limits: Limits,
     /// Trying again.

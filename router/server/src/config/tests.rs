@@ -5,6 +5,7 @@ mod broken;
 mod change;
 mod document;
 mod environment;
+mod flow;
 mod fuzz;
 mod without_file;
 

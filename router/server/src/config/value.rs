@@ -87,6 +87,18 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
     (0.0..9e15).contains(&bytes).then_some(bytes as u64)
 }
 
+/// A share of a whole, in percent: `5%`, `0.5%`. The unit is needed: a bare 0.05 could mean either.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Percent(pub(super) f64);
+
+const PERCENT_ALLOWED: &str = "a number with its sign: `5%`, `0.5%`";
+
+/// Reads a share.
+fn parse_percent(text: &str) -> Option<f64> {
+    let (number, "%") = split_number(text.trim())? else { return None };
+    Some(number)
+}
+
 /// Where to listen: an address and a port. `localhost` is 127.0.0.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Listen(pub(super) SocketAddr);
@@ -161,6 +173,14 @@ impl<'de> Deserialize<'de> for ByteSize {
     }
 }
 
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wrong = "this is not a share in percent";
+        let notation = Notation { read: parse_percent, bare: |_| None, wrong, allowed: PERCENT_ALLOWED };
+        deserializer.deserialize_any(notation).map(Self)
+    }
+}
+
 impl<'de> Deserialize<'de> for Listen {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wrong = "this is not an address to listen on";
@@ -198,6 +218,20 @@ impl JsonSchema for ByteSize {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": ["string", "integer"], "format": "size", "minimum": 0 })
+    }
+}
+
+impl JsonSchema for Percent {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "percent".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "percent", "pattern": r"^\s*[0-9.]+\s*%\s*$" })
     }
 }
 
@@ -249,6 +283,15 @@ mod tests {
         assert_eq!(parse_size("512"), Some(512));
         for wrong in ["", "MiB", "-1", "12 elephants", "99999999999999999999"] {
             assert_eq!(parse_size(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_share_needs_its_sign() {
+        assert_eq!(parse_percent("5%"), Some(5.0));
+        assert_eq!(parse_percent(" 0.5 % "), Some(0.5));
+        for wrong in ["", "5", "0.05", "%", "-1%", "5%%", "five%"] {
+            assert_eq!(parse_percent(wrong), None, "{wrong}");
         }
     }
 

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::value::Listed;
-use super::RawTimeouts;
+use super::{RawBreaker, RawCache, RawCut, RawHedge, RawQueue, RawTimeouts, RawWindow};
 
 /// One name that callers may ask for.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "model")]
 pub(in super::super) struct RawModel {
@@ -27,10 +27,28 @@ pub(in super::super) struct RawModel {
     #[serde(default)]
     #[schemars(extend("default" = "cancel"))]
     pub(in super::super) on_disconnect: Option<RawDisconnect>,
+    /// What happens when an answer breaks off in the middle.
+    #[serde(default)]
+    #[schemars(extend("default" = "fail"))]
+    pub(in super::super) on_cut: Option<RawCut>,
+    /// Who may wait while its targets are full, where `flow.queue` is not right for it.
+    #[serde(default)]
+    pub(in super::super) queue: RawQueue,
+    /// Asking a second target when the first is slow to begin. Without it, nobody is asked twice; `{}` takes the defaults.
+    #[serde(default)]
+    pub(in super::super) hedge: Option<RawHedge>,
+    /// Whether identical requests of one tenant that are under way at the same time share one answer. Only those whose
+    /// answer is meant to be always the same, with a `temperature` of 0 or a `seed`.
+    #[serde(default)]
+    #[schemars(extend("default" = false))]
+    pub(in super::super) coalesce: Option<bool>,
+    /// Keeping answers for identical requests. Without it, none is kept; `{}` takes the defaults.
+    #[serde(default)]
+    pub(in super::super) cache: Option<RawCache>,
 }
 
 /// One provider's model that may answer.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "target")]
 pub(in super::super) struct RawTarget {
@@ -51,6 +69,16 @@ pub(in super::super) struct RawTarget {
     /// What its tokens cost.
     #[serde(default)]
     pub(in super::super) prices: Option<RawPrices>,
+    /// How many requests it may have in flight.
+    #[serde(default)]
+    pub(in super::super) window: Option<RawWindow>,
+    /// When it is left alone.
+    #[serde(default)]
+    pub(in super::super) breaker: Option<RawBreaker>,
+    /// Whether it goes on with an answer whose beginning it is given, as an assistant's message at the end.
+    #[serde(default)]
+    #[schemars(extend("default" = false))]
+    pub(in super::super) prefill: Option<bool>,
 }
 
 /// Prices in micro-dollars per million tokens: $2.50 per million tokens is 2500000.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::value::ByteSize;
-use super::{Listen, SecretSource, Span};
+use super::{Listen, RawQos, SecretSource, Span};
 
 /// The admin port: health, metrics, usage.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -41,6 +41,14 @@ pub(in super::super) struct RawKey {
     /// The tenant that pays. Without it, the key's name.
     #[serde(default)]
     pub(in super::super) tenant: Option<String>,
+    /// The tenant's share of a model that others want too, in proportion to theirs: from 0.1 to 100. Keys of one tenant
+    /// have one weight; it is enough that one of them says it.
+    #[serde(default)]
+    #[schemars(extend("default" = 1.0))]
+    pub(in super::super) weight: Option<f64>,
+    /// The class of its requests. A request may ask for a lower one by the header `x-atp-qos`. Without it, `flow.qos`.
+    #[serde(default)]
+    pub(in super::super) qos: Option<RawQos>,
     /// How many requests a second this key may send, instead of `limits.rps`.
     #[serde(default)]
     pub(in super::super) rps_limit: Option<RawRate>,

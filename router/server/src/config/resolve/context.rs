@@ -81,12 +81,24 @@ impl Context<'_> {
         least: Duration,
         default: Duration,
     ) -> Duration {
+        self.span_within(path, span, least..=LONGEST, default)
+    }
+
+    /// A duration within a range; `default` where it is absent or wrong.
+    pub(crate) fn span_within(
+        &mut self,
+        path: &FieldPath,
+        span: Option<Span>,
+        range: std::ops::RangeInclusive<Duration>,
+        default: Duration,
+    ) -> Duration {
         let Some(Span(value)) = span else { return default };
-        if (least..=LONGEST).contains(&value) {
+        if range.contains(&value) {
             return value;
         }
         let issue = Issue::new(Code::OutOfRange, "this length of time is not possible here");
-        self.fail(path, issue.allowed(&format!("from `{}` to `{}`", show_span(least), show_span(LONGEST))));
+        let allowed = format!("from `{}` to `{}`", show_span(*range.start()), show_span(*range.end()));
+        self.fail(path, issue.allowed(&allowed));
         default
     }
 

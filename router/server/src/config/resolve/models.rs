@@ -11,8 +11,9 @@ use super::super::path::FieldPath;
 use super::super::prices;
 use super::super::raw::{RawConfig, RawDisconnect, RawModel, RawPrices, RawTarget};
 use super::super::resolved::{
-    Model, ModelName, OnDisconnect, Provider, ProviderKind, Target, TargetModel, TargetPrice,
+    Flow, Model, ModelName, OnDisconnect, Provider, ProviderKind, Target, TargetModel, TargetPrice,
 };
+use super::flow::{self, Lanes};
 use super::{Context, providers};
 
 /// A dollar a token: beyond it, somebody wrote prices in another unit.
@@ -28,10 +29,12 @@ struct Providers<'a> {
     right: &'a [Provider],
     /// The names of all, also of those that are wrong.
     written: BTreeSet<&'a str>,
+    /// What holds for a target that says nothing of it.
+    flow: &'a Flow,
 }
 
 /// Every model in configured order.
-pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>, providers: &[Provider]) -> Vec<Model> {
+pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>, providers: &[Provider], flow: &Flow) -> Vec<Model> {
     let path = FieldPath::of(&["models"]);
     // Names first: an alias may be given before the model whose name it takes.
     let mut taken: BTreeMap<String, String> = BTreeMap::new();
@@ -41,17 +44,32 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>, providers: &[P
     let written = raw.providers.0.iter().map(|(name, _)| name.as_str());
     let document = context.document;
     let written = written.chain(document.names(&FieldPath::of(&["providers"]))).collect();
-    let providers = Providers { right: providers, written };
+    let providers = Providers { right: providers, written, flow };
+    let mut lanes = Lanes::default();
     let mut models = Vec::new();
     for (name, raw) in &raw.models.0 {
         let path = path.key(name);
         let parsed = name_of(context, &path, name);
         let aliases = aliases(context, &path, raw, &mut taken);
-        let targets = targets(context, &path, name, raw, &providers);
+        let targets = targets(context, &path, name, raw, &providers, &mut lanes);
         let Some(name) = parsed else { continue };
         let weighted = raw.targets.iter().any(|(_, target)| target.weight.is_some());
-        let on_disconnect = disconnect(context, &path, raw);
-        models.push(Model { name, aliases, targets, weighted, on_disconnect });
+        models.push(Model {
+            name,
+            aliases,
+            targets,
+            weighted,
+            on_disconnect: disconnect(context, &path, raw),
+            on_cut: flow::on_cut(context, &path, raw),
+            queue: flow::queue(context, &path, raw.queue, flow.queue),
+            hedge: flow::hedge(context, &path, raw),
+            coalesce: raw.coalesce.unwrap_or(false),
+            cache: flow::cache(context, &path, raw),
+        });
+    }
+    // Another target may have spoken for a lane after this one.
+    for target in models.iter_mut().flat_map(|model| &mut model.targets) {
+        (target.window, target.breaker) = lanes.of(target.provider_index, &target.model, flow);
     }
     if raw.models.0.is_empty() && context.document.names(&path).is_empty() {
         context.warnings.push("no models are configured: only `/providers/{name}/*` can be asked".to_owned());
@@ -117,6 +135,7 @@ fn targets(
     name: &str,
     raw: &RawModel,
     providers: &Providers<'_>,
+    lanes: &mut Lanes,
 ) -> Vec<Target> {
     if raw.targets.is_empty() {
         let issue = Issue::new(Code::MissingField, "a model without targets can answer nothing");
@@ -132,6 +151,7 @@ fn targets(
         let weight = context.number(&path.key("weight"), target.weight, 1..=MAX_WEIGHT, 1);
         let model = target_model(context, &path, name, target);
         let Some((index, provider)) = find_provider(context, &path, target, providers) else { continue };
+        lanes.learn(context, &path, target, providers.flow, (index, &model));
         let outer = provider.kind.http().map_or_else(Timeouts::default, |http| http.timeouts);
         let timeouts = providers::timeouts(context, &path, &target.timeouts, raw.timeouts.over(outer));
         let price = match own_prices.or(model_prices) {
@@ -145,6 +165,9 @@ fn targets(
             weight: u32::try_from(weight).unwrap_or(1),
             timeouts,
             price,
+            window: providers.flow.window,
+            breaker: providers.flow.breaker,
+            prefill: target.prefill.unwrap_or(false),
         });
     }
     targets

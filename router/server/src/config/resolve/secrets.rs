@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use atp_core::{Caller, Secret};
+use atp_core::{Caller, Qos, Secret};
 use sha2::{Digest, Sha256};
 
 use super::super::document::expand::{check_name, unset};
 use super::super::error::{Code, Issue};
 use super::super::path::FieldPath;
 use super::super::raw::{RawConfig, RawKey, RawRate};
-use super::super::resolved::{Key, RateLimit};
+use super::super::resolved::{Key, RateLimit, Tenant};
 use super::super::value::SecretSource;
-use super::Context;
+use super::tenants::Tenants;
+use super::{Context, flow};
 
 /// A file of one secret or one certificate chain; a larger one is a mistake.
 const MAX_FILE: u64 = 1 << 20;
@@ -80,11 +81,17 @@ fn check(secret: Secret) -> Result<Secret, Issue> {
         .allowed("printable ASCII on one line"))
 }
 
-/// The keys of callers: unique names, unique secrets. `rps` is the limit of those without one of their own.
-pub(super) fn keys(raw: &RawConfig, context: &mut Context<'_>, rps: Option<RateLimit>) -> Vec<Key> {
+/// The keys of callers: unique names, unique secrets; and their tenants. `rps` and `qos` are for those without their own.
+pub(super) fn keys(
+    raw: &RawConfig,
+    context: &mut Context<'_>,
+    rps: Option<RateLimit>,
+    qos: Qos,
+) -> (Vec<Key>, Vec<Tenant>) {
     let path = FieldPath::of(&["keys"]);
     let mut names = BTreeMap::new();
     let mut digests = BTreeMap::new();
+    let mut tenants = Tenants::default();
     let mut keys = Vec::new();
     for (place, raw) in raw.keys.iter() {
         let path = path.index(place);
@@ -93,6 +100,7 @@ pub(super) fn keys(raw: &RawConfig, context: &mut Context<'_>, rps: Option<RateL
             let issue = Issue::new(Code::Duplicate, &format!("another key has this name already: keys[{first}]"));
             context.fail(&path.key("name"), issue.allowed("a name of its own for each key"));
         }
+        let tenant_index = tenants.intern(context, place, &path, raw);
         let own = raw.rps_limit.and_then(|rate| rate_limit(context, &path.key("rps_limit"), rate));
         let Some(secret) = read(context, &path.key("key"), &raw.key) else { continue };
         let digest: [u8; 32] = Sha256::digest(secret.expose().as_bytes()).into();
@@ -110,11 +118,12 @@ pub(super) fn keys(raw: &RawConfig, context: &mut Context<'_>, rps: Option<RateL
             key: Arc::from(raw.name.as_str()),
             tenant: Arc::from(tenant),
             index: keys.len(),
-            ..Caller::anonymous()
+            tenant_index,
+            qos: raw.qos.map_or(qos, flow::class),
         };
         keys.push(Key { caller: Arc::new(caller), digest, rps: own.or(rps) });
     }
-    keys
+    (keys, tenants.done())
 }
 
 fn check_key_name(context: &mut Context<'_>, path: &FieldPath, raw: &RawKey) {

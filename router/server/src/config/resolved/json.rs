@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::super::value::show_span;
 use super::{
-    HttpProvider, Key, LedgerSettings, Limits, Model, OnDisconnect, Provider, ProviderKind, RateLimit, Resolved,
-    Target, TargetModel, TargetPrice, Tls,
+    Breaker, Cache, Flow, Hedge, HttpProvider, Key, LedgerSettings, Limits, Model, OnDisconnect, Provider,
+    ProviderKind, Queue, RateLimit, Resolved, Target, TargetPrice, Tenant, Tls, Window,
 };
 
 /// What stands in place of a secret: stars to show, a fingerprint to compare.
@@ -31,8 +31,9 @@ impl Resolved {
             "tls": self.tls.as_ref().map(|tls| tls_json(tls, hide)),
             "providers": self.providers.iter().map(|provider| provider_json(provider, hide)).collect::<Vec<_>>(),
             "models": self.models.iter().map(model_json).collect::<Vec<_>>(),
-            "keys": self.keys.iter().map(|key| key_json(key, hide)).collect::<Vec<_>>(),
+            "keys": self.keys.iter().map(|key| key_json(key, &self.tenants, hide)).collect::<Vec<_>>(),
             "allow_anonymous": self.allow_anonymous,
+            "flow": flow_json(&self.flow),
             "limits": limits_json(&self.limits),
             "retry": {
                 "max_attempts": self.retry.max_attempts,
@@ -107,14 +108,15 @@ fn model_json(model: &Model) -> Value {
         "aliases": model.aliases.iter().map(|alias| &**alias).collect::<Vec<_>>(),
         "targets": model.targets.iter().map(|target| target_json(target, model.weighted)).collect::<Vec<_>>(),
         "on_disconnect": on_disconnect,
+        "on_cut": model.on_cut.label(),
+        "queue": queue_json(&model.queue),
+        "hedge": model.hedge.as_ref().map(hedge_json),
+        "coalesce": model.coalesce,
+        "cache": model.cache.as_ref().map(cache_json),
     })
 }
 
 fn target_json(target: &Target, weighted: bool) -> Value {
-    let model = match &target.model {
-        TargetModel::Fixed(name) => name.to_string(),
-        TargetModel::Matched { prefix, suffix } => format!("{prefix}*{suffix}"),
-    };
     let prices = match &target.price {
         TargetPrice::Known(Price { input, output, cached_input }) => {
             json!({ "input": input, "output": output, "cached_input": cached_input })
@@ -124,20 +126,56 @@ fn target_json(target: &Target, weighted: bool) -> Value {
     };
     json!({
         "provider": &*target.provider,
-        "model": model,
+        "model": target.model.as_text(),
         "weight": weighted.then_some(target.weight),
         "timeouts": timeouts_json(&target.timeouts),
         "prices": prices,
+        "window": window_json(&target.window),
+        "breaker": breaker_json(&target.breaker),
+        "prefill": target.prefill,
     })
 }
 
-fn key_json(key: &Key, hide: Hide) -> Value {
+fn key_json(key: &Key, tenants: &[Tenant], hide: Hide) -> Value {
     json!({
         "name": &*key.caller.key,
         "tenant": &*key.caller.tenant,
         "key": hide(&key.digest),
+        "weight": tenants.get(key.caller.tenant_index).map(|tenant| tenant.weight.as_f64()),
+        "qos": key.caller.qos.label(),
         "rps_limit": key.rps.map(rate_json),
     })
+}
+
+fn flow_json(flow: &Flow) -> Value {
+    json!({
+        "qos": flow.qos.label(),
+        "window": window_json(&flow.window),
+        "queue": queue_json(&flow.queue),
+        "breaker": breaker_json(&flow.breaker),
+    })
+}
+
+fn window_json(window: &Window) -> Value {
+    json!({ "min": window.min, "start": window.start, "max": window.max })
+}
+
+fn queue_json(queue: &Queue) -> Value {
+    json!({ "max_waiting": queue.max_waiting, "max_wait": show_span(queue.max_wait) })
+}
+
+fn breaker_json(breaker: &Breaker) -> Value {
+    let Breaker { failures, rest, max_rest } = *breaker;
+    json!({ "failures": failures, "rest": show_span(rest), "max_rest": show_span(max_rest) })
+}
+
+fn hedge_json(hedge: &Hedge) -> Value {
+    let extra = format!("{}%", f64::from(hedge.extra_per_mille) / 10.0);
+    json!({ "extra": extra, "after": hedge.after.map(show_span) })
+}
+
+fn cache_json(cache: &Cache) -> Value {
+    json!({ "ttl": show_span(cache.ttl), "max_bytes": cache.max_bytes, "max_entry": cache.max_entry })
 }
 
 fn rate_json(rate: RateLimit) -> Value {

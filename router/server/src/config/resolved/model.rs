@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use atp_core::{Price, Timeouts};
 
+use super::flow::{Breaker, Cache, Hedge, OnCut, Queue, Window};
+
 /// One name that callers may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
@@ -18,6 +20,16 @@ pub struct Model {
     pub weighted: bool,
     /// What happens when the caller leaves.
     pub on_disconnect: OnDisconnect,
+    /// What happens when an answer breaks off.
+    pub on_cut: OnCut,
+    /// Who may wait for it.
+    pub queue: Queue,
+    /// Asking a second target; `None` asks none.
+    pub hedge: Option<Hedge>,
+    /// Whether identical requests under way share one answer.
+    pub coalesce: bool,
+    /// Keeping answers; `None` keeps none.
+    pub cache: Option<Cache>,
 }
 
 impl Model {
@@ -87,6 +99,12 @@ pub struct Target {
     pub timeouts: Timeouts,
     /// What its tokens cost.
     pub price: TargetPrice,
+    /// How many requests it may have in flight; the same for every target of this provider and model.
+    pub window: Window,
+    /// When it is left alone; likewise.
+    pub breaker: Breaker,
+    /// Whether it goes on with an answer whose beginning it is given.
+    pub prefill: bool,
 }
 
 /// The provider's name for a model.
@@ -104,6 +122,15 @@ pub enum TargetModel {
 }
 
 impl TargetModel {
+    /// The name as the file writes it.
+    #[must_use]
+    pub fn as_text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Fixed(name) => Cow::Borrowed(name),
+            Self::Matched { prefix, suffix } => Cow::Owned(format!("{prefix}*{suffix}")),
+        }
+    }
+
     /// The name to send, for what the pattern of the model matched (anything, where it is none).
     #[must_use]
     pub fn name<'n>(&'n self, matched: &'n str) -> Cow<'n, str> {

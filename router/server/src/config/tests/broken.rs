@@ -80,7 +80,7 @@ fn json_says_the_same_for_programs() {
             "code": "unknown_field", "source": "atp.yaml", "line": 1, "column": 1, "field": "listn",
             "message": "unknown field", "found": "`listn`", "nearest": "listen", "text": "listn: *",
             "allowed": "`listen`, `admin`, `workers`, `tls`, `providers`, `models`, `keys`, `allow_anonymous`, \
-                        `limits`, `retry`, `drain`, `logs`, `ledger`, `metrics`",
+                        `flow`, `limits`, `retry`, `drain`, `logs`, `ledger`, `metrics`",
         }])
     );
 }

@@ -81,11 +81,36 @@ fn documented_defaults_are_those_in_force() {
     assert_eq!(said, good(&file("", "", "")).redacted_json());
 }
 
+/// `hedge` and `cache` are off without a word, so that their defaults are those of an empty map.
+#[test]
+fn documented_defaults_of_what_is_off_are_those_of_an_empty_map() {
+    let schema: serde_json::Value = serde_json::from_str(&schema_json()).unwrap();
+    for part in ["hedge", "cache"] {
+        let fields = schema["$defs"][part]["properties"].as_object().unwrap();
+        let said: Vec<String> = fields
+            .iter()
+            .filter(|(_, about)| about["default"].is_string())
+            .map(|(name, about)| format!("{name}: {}", about["default"]))
+            .collect();
+        assert!(!said.is_empty(), "{part}");
+        let file = |fields: &str| {
+            let text = format!(
+                "providers:\n  up: {{ kind: openai, base_url: http://h }}\nmodels:\n  m: {{ targets: [ {{ provider: up }} ], {part}: {{ {fields} }} }}\n"
+            );
+            good(&text).redacted_json()
+        };
+        assert_eq!(file(&said.join(", ")), file(""), "{part}");
+    }
+}
+
 #[test]
 fn the_schema_accepts_no_unknown_field() {
     let schema: serde_json::Value = serde_json::from_str(&schema_json()).unwrap();
     assert_eq!(schema["additionalProperties"], false);
-    for part in ["provider", "model", "target", "limits", "retry", "ledger"] {
+    for part in [
+        "provider", "model", "target", "limits", "retry", "ledger", "flow", "window", "queue", "breaker", "hedge",
+        "cache",
+    ] {
         assert_eq!(schema["$defs"][part]["additionalProperties"], false, "{part}");
     }
 }

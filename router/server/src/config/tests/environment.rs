@@ -16,6 +16,7 @@ fn every_variable_overrides_its_field() {
         ("ROUTER_WORKERS", "5"),
         ("ROUTER_RPS_LIMIT", "50"),
         ("ROUTER_RPS_BURST", "100"),
+        ("DEFAULT_QOS", "Bronze"),
         ("ROUTER_MAX_PROMPT_CHARS", "6000"),
         ("ROUTER_MAX_CONCURRENT", "200"),
         ("ROUTER_DATA_DIR", "/var/lib/atp"),
@@ -26,6 +27,7 @@ fn every_variable_overrides_its_field() {
     assert_eq!(resolved.workers, 5);
     let rps = resolved.limits.rps.unwrap();
     assert_eq!((rps.per_second, rps.burst.get()), (50.0, 100));
+    assert_eq!(resolved.flow.qos, atp_core::Qos::Bronze);
     assert_eq!((resolved.limits.max_prompt_chars, resolved.limits.max_concurrent), (Some(6000), 200));
     assert_eq!(resolved.ledger.path, Path::new("/var/lib/atp/usage.db"));
     assert_eq!(resolved.logs.level, "warn");
@@ -55,6 +57,7 @@ fn a_bad_value_names_variable_value_and_what_is_allowed() {
         ("ROUTER_WORKERS", "0"),
         ("ROUTER_RPS_LIMIT", "nan"),
         ("ROUTER_RPS_BURST", "0"),
+        ("DEFAULT_QOS", "platinum"),
         ("ROUTER_MAX_PROMPT_CHARS", "6k"),
         ("ROUTER_MAX_CONCURRENT", "0"),
         ("ATP_LOG", "loud"),
