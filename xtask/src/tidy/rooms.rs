@@ -47,6 +47,7 @@ pub(crate) const ROOMS: &[Room] = &[
         ],
         never: &["rusqlite"],
     },
+    Room { name: "atp-lab", folder: "bench/lab", may: &["atp-core", "atp-routing"], never: PURE },
     Room { name: "atp-bench", folder: "bench", may: &[], never: &[] },
     Room {
         name: "atp",

@@ -1,0 +1,108 @@
+//! The router's own control, driven as the pipeline drives it: what [`Control`] publishes decides who may begin,
+//! and the rate's words are kept here, where the pipeline has its atomics.
+
+use atp_core::RateFacts;
+use atp_routing::control::{Began, Control, ControlRules, Ended, FirstToken, Published, State, Verdict};
+use atp_routing::rate;
+use rand::rngs::StdRng;
+use std::time::{Duration, Instant};
+
+use super::{Begun, Ending, Gate, Limiter, TryOutcome};
+
+/// A lane's control and the words beside it.
+#[derive(Debug)]
+pub(crate) struct Ours {
+    control: Control,
+    rules: ControlRules,
+    now: Published,
+    tokens: u64,
+    requests: u64,
+}
+
+impl Ours {
+    pub(crate) fn new(rules: ControlRules, now: Instant) -> Self {
+        let mut control = Control::new(rules, now);
+        let published = control.tick(now);
+        Self { control, rules, now: published, tokens: 0, requests: 0 }
+    }
+
+    fn nanos(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.control.origin());
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Limiter for Ours {
+    fn limit(&self) -> u32 {
+        self.now.limit
+    }
+
+    fn most(&self) -> u32 {
+        self.rules.window.max
+    }
+
+    fn gate(&self) -> Gate {
+        match self.now.state {
+            State::Ejected => Gate::Shut,
+            State::Probing => Gate::Probing,
+            State::Serving => Gate::Open,
+        }
+    }
+
+    fn opens_at(&self) -> Option<Instant> {
+        self.now.opens_at
+    }
+
+    fn admit(&mut self, tokens: u64, now: Instant) -> Result<(), Option<Duration>> {
+        if let Some(pace) = self.now.rate {
+            let at = self.nanos(now);
+            let requests = rate::admit_request(self.requests, at, &pace).map_err(wait)?;
+            self.tokens = rate::admit(self.tokens, at, tokens, &pace).map_err(wait)?;
+            self.requests = requests;
+        }
+        if self.now.state != State::Serving && self.control.began(now) == Began::Refused {
+            return Err(None);
+        }
+        Ok(())
+    }
+
+    fn first_token(&mut self, now: Instant, begun: Begun, facts: &RateFacts) {
+        if !facts.is_empty() {
+            self.control.told(now, facts);
+        }
+        let sample = FirstToken { began: begun.at, in_flight: begun.in_flight, input_tokens: begun.input };
+        self.now = self.control.first_token(now, sample);
+    }
+
+    fn ended(&mut self, now: Instant, end: &Ending, dice: &mut StdRng) {
+        let verdict = match end.outcome {
+            TryOutcome::Served => Verdict::Served,
+            TryOutcome::Refused(pause) => Verdict::Overloaded { pause },
+            TryOutcome::Failed => Verdict::Failed,
+            TryOutcome::Cancelled => Verdict::Cancelled,
+        };
+        if let Some(pace) = self.now.rate {
+            self.tokens = rate::settle(self.tokens, end.begun.paid, end.tokens, &pace);
+        }
+        let sample = Ended {
+            began: end.begun.at,
+            in_flight: end.begun.in_flight,
+            tokens: end.tokens,
+            verdict,
+            limits: &end.limits,
+        };
+        self.now = self.control.ended(now, sample, dice);
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.now = self.control.tick(now);
+    }
+
+    fn hedge_after(&self) -> Option<Duration> {
+        self.control.p95_first_token()
+    }
+}
+
+fn wait(nanos: u64) -> Option<Duration> {
+    Some(Duration::from_nanos(nanos))
+}
