@@ -15,7 +15,7 @@ use crate::live::Live;
 use crate::metrics::PipelineMetrics;
 use crate::snapshot::{OnDisconnect, Snapshot};
 use crate::stack::{self, Call};
-use crate::view::FlowView;
+use crate::view::{FlowView, WeightView};
 
 /// What the pipeline is put together from, once.
 pub struct Parts {
@@ -121,6 +121,12 @@ impl Pipeline {
     /// is no such tenant.
     pub fn set_weight(&self, tenant: &str, weight: Weight) -> Option<Weight> {
         self.0.live.load().tenants.set_weight(tenant, weight)
+    }
+
+    /// Every tenant's weight, in configured order.
+    #[must_use]
+    pub fn weights(&self) -> Vec<WeightView> {
+        self.0.live.load().tenants.view()
     }
 
     /// What the gateway may spend on trying again.

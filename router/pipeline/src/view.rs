@@ -86,6 +86,17 @@ pub struct LaneView {
     pub failures: u32,
 }
 
+/// One tenant's share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeightView {
+    /// Whose.
+    pub tenant: Arc<str>,
+    /// What the configuration gives.
+    pub configured: Weight,
+    /// What is in force.
+    pub weight: Weight,
+}
+
 /// One tenant's requests of one class for one model.
 #[derive(Debug, Clone)]
 pub struct TenantView {

@@ -1,10 +1,12 @@
 //! The tenants' weights: as configured, until an operator changes them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use atp_core::{Caller, Weight};
 
 use crate::snapshot::Tenant;
+use crate::view::WeightView;
 
 /// Every tenant of one configuration; at least one.
 pub(crate) struct Tenants(Box<[Share]>);
@@ -29,6 +31,16 @@ impl Tenants {
     pub(crate) fn set_weight(&self, name: &str, weight: Weight) -> Option<Weight> {
         let share = self.0.iter().find(|share| &*share.configured.name == name)?;
         Some(to_weight(share.now.swap(weight.thousandths(), Ordering::Relaxed)))
+    }
+
+    /// Every tenant, in configured order.
+    pub(crate) fn view(&self) -> Vec<WeightView> {
+        let view = |share: &Share| WeightView {
+            tenant: Arc::clone(&share.configured.name),
+            configured: share.configured.weight,
+            weight: to_weight(share.now.load(Ordering::Relaxed)),
+        };
+        self.0.iter().map(view).collect()
     }
 
     /// The weight of the tenant `name`, which stands at `index` unless a reload has moved it.
