@@ -4,7 +4,7 @@
 //! the claims; [`claims!`] makes a test of each of them for one stage. Stages inside the process
 //! run in paused time; those with sockets run in real time, with timers short enough to wait for.
 
-mod far_side;
+pub(crate) mod far_side;
 mod ollama;
 mod openai;
 mod simulated;
@@ -129,25 +129,31 @@ impl Ask {
 
 async fn call(provider: &Arc<dyn Provider>, ask: Ask, timeouts: Timeouts) -> Result<Answer, Error> {
     let rope = Rope::from(Bytes::from(ask.body()));
-    let exchange = Exchange {
+    let exchange = exchange(Operation::Chat, &rope);
+    provider.call(Try { exchange: &exchange, model: "m", payload: Payload::Rope(rope), timeouts }).await
+}
+
+/// The exchange of a body.
+pub(crate) fn exchange(operation: Operation, rope: &Rope) -> Exchange {
+    let fields = atp_dialects::scan::scan(rope).unwrap();
+    Exchange {
         id: RequestId::from_parts(1_700_000_000_000, 5),
         caller: Arc::new(Caller::anonymous()),
-        operation: Operation::Chat,
+        operation,
         model: Arc::from("m"),
         method: Method::POST,
         path: Arc::from("/chat/completions"),
         headers: HeaderMap::new(),
         payload: Payload::Rope(Rope::new()),
-        fields: atp_dialects::scan::scan(&rope).unwrap(),
-        stream: ask != Ask::Whole,
+        stream: fields.stream == Some(true),
+        fields,
         qos: atp_core::Qos::default(),
         session: None,
         reuse: Reuse::Allowed,
         restarts: Restarts::Refused,
         patience: None,
         received: tokio::time::Instant::now().into_std(),
-    };
-    provider.call(Try { exchange: &exchange, model: "m", payload: Payload::Rope(rope), timeouts }).await
+    }
 }
 
 async fn next(answer: &mut Answer) -> Option<Result<Bytes, Error>> {

@@ -6,7 +6,10 @@
 //! [`crate::vendors`].
 
 mod answer;
+mod quirks;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -16,6 +19,8 @@ use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Uri};
 
 use crate::http_client::{HttpClient, OriginError, Outgoing, SendBody};
+
+pub use quirks::{Quirks, Rename};
 
 /// How a provider takes its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +46,8 @@ pub struct OpenAiConfig {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// A query added to every call, such as Azure's `api-version=...`; empty for none.
     pub query: String,
-    /// Whether the provider knows `stream_options.include_usage`.
-    pub stream_usage: bool,
+    /// How its requests differ from OpenAI's.
+    pub quirks: Quirks,
     /// The largest answer, in bytes, that is read to its end before it is passed on. A larger one
     /// is streamed, without its usage.
     pub whole_answer_cap: usize,
@@ -55,7 +60,7 @@ pub struct OpenAiCompatible {
     fixed: HeaderMap,
     query: String,
     chat: Uri,
-    stream_usage: bool,
+    quirks: Quirks,
     whole_answer_cap: usize,
 }
 
@@ -74,7 +79,7 @@ impl OpenAiCompatible {
             fixed,
             query,
             chat,
-            stream_usage: config.stream_usage,
+            quirks: config.quirks,
             whole_answer_cap: config.whole_answer_cap,
         })
     }
@@ -82,7 +87,7 @@ impl OpenAiCompatible {
     async fn exchange(&self, attempt: Try<'_>) -> Result<Answer, Error> {
         let exchange = attempt.exchange;
         let timeouts = attempt.timeouts;
-        let (payload, tap) = request::prepare(attempt, self.stream_usage);
+        let (payload, tap) = request::prepare(attempt, &self.quirks);
         let headers = || request::headers(&exchange.headers, &self.fixed);
         let out = Outgoing {
             method: exchange.method.clone(),

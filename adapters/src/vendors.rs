@@ -1,11 +1,13 @@
 //! Vendors that speak OpenAI's dialect, as rows of `vendors.toml`.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use atp_core::Field;
 use http::header::HeaderName;
 use serde::Deserialize;
 
-use crate::openai_compatible::AuthStyle;
+use crate::openai_compatible::{AuthStyle, Quirks, Rename};
 
 /// The table that is compiled in.
 const SHIPPED: &str = include_str!("../vendors.toml");
@@ -38,7 +40,11 @@ pub struct Vendor {
     #[serde(default)]
     query: Option<String>,
     #[serde(default = "yes")]
-    stream_usage: bool,
+    stream_options: bool,
+    #[serde(default)]
+    drop: Vec<Known>,
+    #[serde(default)]
+    rename: HashMap<Known, String>,
     /// Where this is documented.
     pub docs: String,
     /// What a user should know.
@@ -56,6 +62,21 @@ impl TryFrom<String> for Header {
 
     fn try_from(text: String) -> Result<Self, String> {
         text.parse().map(Self).map_err(|_| format!("`{text}` is no header name"))
+    }
+}
+
+/// A field that can be changed, checked when it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+struct Known(Field);
+
+impl TryFrom<String> for Known {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let known = Field::ALL.into_iter().find(|field| field.name() == text).map(Self);
+        let names = || Field::ALL.map(Field::name).join(", ");
+        known.ok_or_else(|| format!("`{text}` is no field that can be changed; they are {}", names()))
     }
 }
 
@@ -91,10 +112,14 @@ impl Vendor {
         self.query.as_deref()
     }
 
-    /// Whether a stream may be asked for its usage by `stream_options`.
+    /// How its requests differ from OpenAI's.
     #[must_use]
-    pub fn stream_usage(&self) -> bool {
-        self.stream_usage
+    pub fn quirks(&self) -> Quirks {
+        Quirks {
+            stream_options: self.stream_options,
+            drop: self.drop.iter().map(|known| known.0).collect(),
+            rename: self.rename.iter().map(|(known, name)| Rename::new(known.0, name)).collect(),
+        }
     }
 }
 
@@ -186,7 +211,7 @@ mod tests {
 
     #[test]
     fn those_that_refuse_stream_options_are_not_sent_any() {
-        let mute: Vec<_> = Vendors::shipped().iter().filter(|row| !row.stream_usage()).map(|row| &row.name).collect();
+        let mute: Vec<_> = Vendors::shipped().iter().filter(|row| !row.stream_options).map(|row| &row.name).collect();
         assert_eq!(mute, ["mistral", "perplexity", "cohere", "ai21"]);
     }
 
@@ -209,5 +234,9 @@ mod tests {
         assert!(Vendors::parse(&[row(""), row("")].concat()).unwrap_err().contains("`a` stands twice"));
         assert!(Vendors::parse(&row("key_headr = \"x\"")).unwrap_err().contains("unknown field `key_headr`"));
         assert!(Vendors::parse(&row("key_header = \"a b\"")).unwrap_err().contains("`a b` is no header name"));
+        assert!(
+            Vendors::parse(&row("drop = [\"usr\"]")).unwrap_err().contains("`usr` is no field that can be changed")
+        );
+        assert!(Vendors::parse(&row("rename = { sed = \"x\" }")).unwrap_err().contains("`sed` is no field"));
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// One thing that the server does.
 #[derive(Debug, Clone)]
-pub(super) enum Act {
+pub(crate) enum Act {
     /// Writes bytes.
     Write(String),
     /// Writes bytes again and again, every five milliseconds, until the caller leaves.
@@ -24,7 +24,7 @@ pub(super) enum Act {
 }
 
 /// The server.
-pub(super) struct FarSide {
+pub(crate) struct FarSide {
     addr: SocketAddr,
     working: Arc<AtomicUsize>,
     over: Arc<AtomicBool>,
@@ -32,7 +32,7 @@ pub(super) struct FarSide {
 
 impl FarSide {
     /// Starts a server that answers each request with the acts that `script` makes of its body.
-    pub(super) fn start(script: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(script: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let (working, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
@@ -49,12 +49,12 @@ impl FarSide {
         Self { addr, working, over }
     }
 
-    pub(super) fn url(&self, base: &str) -> String {
+    pub(crate) fn url(&self, base: &str) -> String {
         format!("http://{}{base}", self.addr)
     }
 
     /// Calls that have been read and neither answered nor left.
-    pub(super) fn working(&self) -> usize {
+    pub(crate) fn working(&self) -> usize {
         self.working.load(Ordering::SeqCst)
     }
 }
@@ -126,16 +126,16 @@ fn read_request(mut socket: &TcpStream) -> Option<String> {
 }
 
 /// An answer with a length.
-pub(super) fn sized(status: &str, more: &str, body: &str) -> String {
+pub(crate) fn sized(status: &str, more: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{more}content-length: {}\r\n\r\n{body}", body.len())
 }
 
 /// The head of a stream.
-pub(super) fn head(content_type: &str) -> String {
+pub(crate) fn head(content_type: &str) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n")
 }
 
 /// One chunk of a stream.
-pub(super) fn chunk(text: &str) -> String {
+pub(crate) fn chunk(text: &str) -> String {
     format!("{:x}\r\n{text}\r\n", text.len())
 }

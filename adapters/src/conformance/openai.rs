@@ -7,7 +7,7 @@ use atp_core::port::Provider;
 use super::far_side::{Act, FarSide, chunk, head, sized};
 use super::{Scene, Stage};
 use crate::http_client::{ClientSettings, HttpClient, Origin};
-use crate::openai_compatible::{AuthStyle, OpenAiCompatible, OpenAiConfig};
+use crate::openai_compatible::{AuthStyle, OpenAiCompatible, OpenAiConfig, Quirks};
 
 const WHOLE: &str = r#"{"id":"c1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Slowly."},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11}}"#;
 
@@ -68,7 +68,7 @@ impl Stage for Sockets {
             auth: AuthStyle::Bearer,
             headers: Vec::new(),
             query: String::new(),
-            stream_usage: true,
+            quirks: Quirks::default(),
             whole_answer_cap: 1 << 20,
         };
         let client = HttpClient::new(origin, ClientSettings::default(), 1).unwrap();

@@ -8,9 +8,11 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use smallvec::SmallVec;
 
+use super::quirks::Quirks;
+
 /// Splices what has to change. Most often nothing does, and the caller's bytes are shared. Tells
 /// how the answer is to be read: whether a usage chunk in it is the router's own wish.
-pub(super) fn prepare(attempt: Try<'_>, stream_usage: bool) -> (Payload, StreamTap) {
+pub(super) fn prepare(attempt: Try<'_>, quirks: &Quirks) -> (Payload, StreamTap) {
     let exchange = attempt.exchange;
     let fields = &exchange.fields;
     let other_name = fields.model.as_deref().is_some_and(|asked| asked != attempt.model);
@@ -19,14 +21,19 @@ pub(super) fn prepare(attempt: Try<'_>, stream_usage: bool) -> (Payload, StreamT
             let model = other_name.then(|| literal(&exchange.headers, attempt.model));
             let wants_usage = matches!(exchange.operation, Operation::Chat | Operation::Completions)
                 && exchange.stream
-                && stream_usage
+                && quirks.stream_options
                 && fields.include_usage != Some(true);
             let options = wants_usage.then(|| with_include_usage(&rope, fields));
-            (Payload::Rope(edit(&rope, fields, model.as_deref(), options.as_deref())), tap(exchange, wants_usage))
+            let mut edits = edits(model.as_deref(), options.as_deref());
+            if exchange.operation != Operation::Raw {
+                quirks.edits(fields, &mut edits);
+            }
+            (Payload::Rope(edited(rope, fields, &edits)), tap(exchange, wants_usage))
         }
         Payload::Once { head, rest } => {
             let model = other_name.then(|| literal(&exchange.headers, attempt.model));
-            (Payload::Once { head: edit(&head, fields, model.as_deref(), None), rest }, tap(exchange, false))
+            let head = edited(head, fields, &edits(model.as_deref(), None));
+            (Payload::Once { head, rest }, tap(exchange, false))
         }
     }
 }
@@ -48,11 +55,18 @@ fn literal(headers: &HeaderMap, model: &str) -> String {
     if form { model.to_owned() } else { json_string(model) }
 }
 
-fn edit(rope: &Rope, fields: &Fields, model: Option<&str>, options: Option<&str>) -> Rope {
-    let mut edits: SmallVec<[Edit<'_>; 2]> = SmallVec::new();
+/// What is to be changed in one request.
+pub(super) type Edits<'a> = SmallVec<[Edit<'a>; 2]>;
+
+fn edits<'a>(model: Option<&'a str>, options: Option<&'a str>) -> Edits<'a> {
+    let mut edits = Edits::new();
     edits.extend(model.map(|model| Edit::Set(Field::Model, model)));
     edits.extend(options.map(|options| Edit::Set(Field::StreamOptions, options)));
-    if edits.is_empty() { rope.clone() } else { splice(rope, fields, &edits) }
+    edits
+}
+
+fn edited(rope: Rope, fields: &Fields, edits: &[Edit<'_>]) -> Rope {
+    if edits.is_empty() { rope } else { splice(&rope, fields, edits) }
 }
 
 /// The caller's headers with the provider's own over them.

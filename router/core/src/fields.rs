@@ -23,9 +23,24 @@ pub enum Field {
     N,
     /// `temperature`.
     Temperature,
+    /// `seed`.
+    Seed,
 }
 
 impl Field {
+    /// Every field.
+    pub const ALL: [Self; 9] = [
+        Self::Model,
+        Self::Stream,
+        Self::StreamOptions,
+        Self::MaxTokens,
+        Self::MaxCompletionTokens,
+        Self::User,
+        Self::N,
+        Self::Temperature,
+        Self::Seed,
+    ];
+
     /// The field's name on the wire.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -38,6 +53,7 @@ impl Field {
             Self::User => "user",
             Self::N => "n",
             Self::Temperature => "temperature",
+            Self::Seed => "seed",
         }
     }
 }

@@ -16,17 +16,6 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Every known field.
-const FIELDS: [Field; 7] = [
-    Field::Model,
-    Field::Stream,
-    Field::StreamOptions,
-    Field::MaxTokens,
-    Field::MaxCompletionTokens,
-    Field::User,
-    Field::N,
-];
-
 /// Cuts bytes into pieces; the sizes follow from the seed.
 pub(crate) fn pieces(bytes: &[u8], seed: u8) -> Vec<Bytes> {
     let mut state = u32::from(seed) | 1;
@@ -89,7 +78,7 @@ fn is_refused(kind: &ScanErrorKind, rest: &[u8]) -> bool {
 
 /// What a scan must have found in a legal body.
 fn compare(fields: &Fields, members: &[Member], body: &[u8]) {
-    let known = |name: &str| FIELDS.into_iter().find(|field| field.name() == name);
+    let known = |name: &str| Field::ALL.into_iter().find(|field| field.name() == name);
     let spans: Vec<_> = members.iter().filter_map(|m| known(&m.key).map(|field| (field, m.place.clone()))).collect();
     let found: Vec<_> = fields.spans.iter().map(|span| (span.field, span.value.clone())).collect();
     assert_eq!(found, spans);
@@ -101,6 +90,9 @@ fn compare(fields: &Fields, members: &[Member], body: &[u8]) {
     assert_eq!(fields.include_usage, options.and_then(Value::as_bool));
     let count = |name: &str| last(name).and_then(whole_number);
     assert_eq!(fields.n, count("n"));
+    // A number that is only too small for a float is no zero.
+    let heat = last("temperature").and_then(Value::as_f64);
+    assert!(if fields.greedy { heat == Some(0.0) } else { last("temperature").and_then(Value::as_i64) != Some(0) });
     assert_eq!(fields.max_tokens, count("max_completion_tokens").or(count("max_tokens")));
     assert_eq!(body[fields.open - 1], b'{');
     assert_eq!(fields.empty, members.is_empty());
@@ -161,17 +153,19 @@ pub(crate) fn check_splice(body: &[u8], seed: u8, choice: u8) {
     let model = json_string("vendor/größe \"x\"\\\n");
     let options = with_include_usage(&rope, &fields);
     let all = [
-        Edit::Set(Field::Model, &model),
-        Edit::Set(Field::StreamOptions, &options),
-        Edit::Remove(Field::User),
-        Edit::Set(Field::N, "1"),
-        Edit::Remove(Field::MaxTokens),
-        Edit::Remove(Field::Stream),
-        Edit::Set(Field::MaxTokens, "7"),
-        Edit::Remove(Field::Model),
+        (0, Edit::Set(Field::Model, &model)),
+        (1, Edit::Set(Field::StreamOptions, &options)),
+        (2, Edit::Remove(Field::User)),
+        (3, Edit::Set(Field::N, "1")),
+        (3, Edit::Rename(Field::Seed, "\"random_seed\"")),
+        (4, Edit::Remove(Field::MaxTokens)),
+        (4, Edit::Rename(Field::MaxCompletionTokens, "\"max_tokens\"")),
+        (5, Edit::Remove(Field::Stream)),
+        (6, Edit::Set(Field::MaxTokens, "7")),
+        (7, Edit::Remove(Field::Model)),
     ];
     let edits: Vec<Edit<'_>> =
-        all.into_iter().enumerate().filter(|(bit, _)| choice >> bit & 1 == 1).map(|(_, edit)| edit).collect();
+        all.into_iter().filter(|(bit, _)| choice >> bit & 1 == 1).map(|(_, edit)| edit).collect();
     let spliced = splice(&rope, &fields, &edits);
     let Some(before) = members(body) else { return };
     let bytes = spliced.to_bytes();
@@ -196,7 +190,7 @@ fn check_options(old: &[u8], new: &str) {
 
 fn edited(members: Vec<Member>, edits: &[Edit<'_>]) -> Vec<(String, String)> {
     let field = |edit: &Edit<'_>| match edit {
-        Edit::Set(field, _) | Edit::Remove(field) => *field,
+        Edit::Set(field, _) | Edit::Remove(field) | Edit::Rename(field, _) => *field,
     };
     let edit_of = |name: &str| edits.iter().rev().find(|edit| field(edit).name() == name);
     let mut result = Vec::new();
@@ -212,6 +206,7 @@ fn edited(members: Vec<Member>, edits: &[Edit<'_>]) -> Vec<(String, String)> {
         match edit_of(&member.key) {
             Some(Edit::Set(_, value)) => result.push((member.key, (*value).to_owned())),
             Some(Edit::Remove(_)) => {}
+            Some(Edit::Rename(_, key)) => result.push((key.trim_matches('"').to_owned(), member.raw)),
             None => result.push((member.key, member.raw)),
         }
     }

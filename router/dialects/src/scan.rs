@@ -90,6 +90,7 @@ fn field(key: &[u8]) -> Option<Field> {
         b"\"user\"" => Field::User,
         b"\"n\"" => Field::N,
         b"\"temperature\"" => Field::Temperature,
+        b"\"seed\"" => Field::Seed,
         _ => return None,
     })
 }
@@ -117,6 +118,8 @@ impl Sink for Found {
             Field::MaxCompletionTokens => self.max_completion_tokens = whole(field, raw).map_err(wrong)?,
             Field::N => self.fields.n = whole(field, raw).map_err(wrong)?,
             Field::Temperature => self.fields.greedy = is_zero(raw),
+            // Where it stands is all that is asked.
+            Field::Seed => {}
             Field::User => self.fields.user = raw.starts_with(b"\"").then(|| string(field, raw).ok()).flatten(),
         }
         Ok(())

@@ -22,12 +22,14 @@ pub enum Edit<'a> {
     Set(Field, &'a str),
     /// Takes every occurrence of a field out.
     Remove(Field),
+    /// Gives every occurrence of a field another key, a raw JSON string. Its value stays.
+    Rename(Field, &'a str),
 }
 
 impl Edit<'_> {
     const fn field(self) -> Field {
         match self {
-            Self::Set(field, _) | Self::Remove(field) => field,
+            Self::Set(field, _) | Self::Remove(field) | Self::Rename(field, _) => field,
         }
     }
 }
@@ -62,12 +64,14 @@ type Changes<'a> = SmallVec<[(Range<usize>, &'a str); 4]>;
 fn changes<'a>(rope: &Rope, fields: &Fields, edits: &[Edit<'a>]) -> Changes<'a> {
     let mut changes = Changes::new();
     let mut removal = Removal::default();
+    let byte = |at| byte_at(rope, at);
     for span in &fields.spans {
         match edits.iter().rev().find(|edit| edit.field() == span.field) {
             Some(Edit::Set(_, value)) => changes.push((span.value.clone(), value)),
             Some(Edit::Remove(_)) => {
-                changes.push((removal.range(&|at| byte_at(rope, at), span.value.clone()), ""));
+                changes.push((removal.range(&byte, span.value.clone()), ""));
             }
+            Some(Edit::Rename(_, key)) => changes.push((key_of(&byte, span.value.start), key)),
             None => {}
         }
     }
@@ -144,7 +148,7 @@ impl Removal {
     /// front of it where a member is left before it, else with the one behind it. `byte` reads the
     /// object. The key must hold no quote, not even an escaped one.
     pub(crate) fn range(&mut self, byte: &impl Fn(usize) -> Option<u8>, value: Range<usize>) -> Range<usize> {
-        let key = key_start(byte, value.start);
+        let key = key_of(byte, value.start).start;
         let before = back_over_space(byte, key);
         let is_first = self.first == Some(key) || before.checked_sub(1).and_then(byte) == Some(b'{');
         if !is_first {
@@ -158,18 +162,19 @@ impl Removal {
     }
 }
 
-/// The offset of the key's opening quote, looking back from the value.
-fn key_start(byte: &impl Fn(usize) -> Option<u8>, value: usize) -> usize {
+/// The range of the key, quotes included, looking back from the value.
+fn key_of(byte: &impl Fn(usize) -> Option<u8>, value: usize) -> Range<usize> {
     let colon = back_over_space(byte, value).saturating_sub(1);
-    // `at` moves back from just behind the closing quote to the opening one.
-    let mut at = back_over_space(byte, colon).saturating_sub(1);
+    let end = back_over_space(byte, colon);
+    // `at` moves back from the closing quote to the opening one.
+    let mut at = end.saturating_sub(1);
     while at > 0 {
         at -= 1;
         if byte(at) == Some(b'"') {
             break;
         }
     }
-    at
+    at..end
 }
 
 /// The smallest offset from which on there is only white space in front of `at`.

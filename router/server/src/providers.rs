@@ -80,7 +80,7 @@ fn openai(name: Arc<str>, http: &HttpProvider) -> OpenAiConfig {
         auth: vendor.map_or(AuthStyle::Bearer, Vendor::auth_style),
         headers: http.headers.clone(),
         query: query(http, vendor),
-        stream_usage: vendor.is_none_or(Vendor::stream_usage),
+        quirks: vendor.map(Vendor::quirks).unwrap_or_default(),
         whole_answer_cap: WHOLE_ANSWER_CAP,
     }
 }

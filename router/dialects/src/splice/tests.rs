@@ -56,6 +56,21 @@ fn a_member_goes_with_its_comma() {
 }
 
 #[test]
+fn a_renamed_member_keeps_its_value_and_its_place() {
+    let rename = [Edit::Rename(Field::Seed, "\"random_seed\"")];
+    assert_eq!(edited(r#"{"seed":7}"#, &rename), r#"{"random_seed":7}"#);
+    assert_eq!(
+        edited(r#"{ "a":1, "s\u0065ed" : 7 ,"x":{"seed":1}}"#, &rename),
+        r#"{ "a":1, "random_seed" : 7 ,"x":{"seed":1}}"#
+    );
+    assert_eq!(edited(r#"{"a":1}"#, &rename), r#"{"a":1}"#);
+    let name = Edit::Rename(Field::MaxCompletionTokens, "\"max_tokens\"");
+    let both = [Edit::Remove(Field::MaxTokens), name, Edit::Set(Field::N, "2")];
+    let body = r#"{"max_tokens":5, "max_completion_tokens":7,"max_tokens":6}"#;
+    assert_eq!(edited(body, &both), r#"{"n":2,"max_tokens":7}"#);
+}
+
+#[test]
 fn the_last_edit_of_a_field_counts() {
     let edits = [Edit::Remove(Field::Model), Edit::Set(Field::Model, "\"a\""), Edit::Set(Field::Model, "\"b\"")];
     assert_eq!(edited("{\"n\":1}", &edits), r#"{"model":"b","n":1}"#);

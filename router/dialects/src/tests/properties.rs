@@ -44,6 +44,8 @@ fn key() -> impl Strategy<Value = String> {
         "max_completion_tokens",
         "user",
         "n",
+        "temperature",
+        "seed",
         "usage",
         "choices",
         "error",

@@ -1,0 +1,65 @@
+//! How a vendor's requests differ from OpenAI's, as data of `vendors.toml`.
+
+use atp_core::{Field, Fields};
+use atp_dialects::splice::{Edit, json_string};
+
+use super::request::Edits;
+
+/// What has to be changed in a request for one vendor. Applied where a caller sends such a field, and
+/// never to raw calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quirks {
+    /// Whether the vendor knows `stream_options`. Where it does not, a caller's are taken out.
+    pub stream_options: bool,
+    /// Fields that it refuses and that do not change its answer.
+    pub drop: Vec<Field>,
+    /// Fields that it knows by another name.
+    pub rename: Vec<Rename>,
+}
+
+/// A field and the vendor's name for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rename {
+    field: Field,
+    /// The new key, a raw JSON string.
+    key: String,
+    /// The field that has the new name for its own: it goes, because the renamed one outranks it.
+    outranked: Option<Field>,
+}
+
+impl Rename {
+    /// `field` is called `name`.
+    #[must_use]
+    pub fn new(field: Field, name: &str) -> Self {
+        let outranked = Field::ALL.into_iter().find(|field| field.name() == name);
+        Self { field, key: json_string(name), outranked }
+    }
+}
+
+impl Default for Quirks {
+    /// None: OpenAI's own dialect.
+    fn default() -> Self {
+        Self { stream_options: true, drop: Vec::new(), rename: Vec::new() }
+    }
+}
+
+impl Quirks {
+    /// Adds what has to be changed in a body with these fields.
+    pub(super) fn edits<'a>(&'a self, fields: &Fields, edits: &mut Edits<'a>) {
+        let mut remove = |field| {
+            if fields.last(field).is_some() {
+                edits.push(Edit::Remove(field));
+            }
+        };
+        if !self.stream_options {
+            remove(Field::StreamOptions);
+        }
+        self.drop.iter().copied().for_each(&mut remove);
+        for Rename { field, key, outranked } in &self.rename {
+            if fields.last(*field).is_some() {
+                edits.extend(outranked.map(Edit::Remove));
+                edits.push(Edit::Rename(*field, key));
+            }
+        }
+    }
+}
