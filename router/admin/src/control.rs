@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use atp_core::Error;
 use atp_core::port::{BoxFuture, GroupBy};
+use atp_core::{Error, Weight};
 use serde_json::Value;
 
 /// The running router, as the control plane sees it. The calls return at once, but for the two whose
@@ -33,8 +33,32 @@ pub trait Control: Send + Sync {
     /// Sums of the rows of exchanges that began at `since_ms` (Unix milliseconds) or later.
     fn usage_totals(&self, by: GroupBy, since_ms: u64) -> BoxFuture<'static, Result<Value, Error>>;
 
+    /// How models are shared.
+    fn flow(&self, part: FlowPart) -> Value;
+
+    /// Changes a tenant's weight, and tells what it was and is.
+    ///
+    /// # Errors
+    /// [`atp_core::ErrorKind::NotFound`] for a tenant that is not configured.
+    fn set_weight(&self, tenant: &str, weight: Weight) -> Result<Value, Error>;
+
     /// The wall clock, in milliseconds since the Unix epoch.
     fn unix_millis(&self) -> u64;
+}
+
+/// What of the sharing of models is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlowPart {
+    /// Queues, lanes and tenants.
+    All,
+    /// Each lane's window.
+    Windows,
+    /// Each lane's breaker.
+    Breakers,
+    /// Each tenant's weight.
+    Weights,
+    /// What each tenant was served, most first.
+    Served,
 }
 
 /// Whether requests should be sent here.

@@ -5,6 +5,7 @@
 //! that every load balancer and scraper asks for to the router's own port, so that their bytes are made in
 //! one place.
 
+mod browser;
 mod control;
 pub mod health;
 mod query;
@@ -14,6 +15,6 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use control::{Check, CheckState, Control, Readiness, Version};
+pub use control::{Check, CheckState, Control, FlowPart, Readiness, Version};
 pub use health::HealthLookup;
 pub use serve::{Serving, serve};

@@ -2,7 +2,7 @@
 //! passed over: a report over the wrong days looks just like a right one.
 
 use atp_core::port::GroupBy;
-use atp_core::{Error, ErrorKind};
+use atp_core::{Error, ErrorKind, Weight};
 
 /// How many rows `/admin/usage` shows where nothing is asked for, and at most.
 const LIMIT: usize = 100;
@@ -43,6 +43,55 @@ pub(crate) fn totals(query: &str, now_ms: u64) -> Result<(GroupBy, u64), Error> 
     Ok((by, since))
 }
 
+/// Reads the query of `/admin/fair/weight`: whose weight, by either of its two names, and which.
+pub(crate) fn weight(query: &str) -> Result<(String, Weight), Error> {
+    let (mut tenant, mut weight) = (None, None);
+    for (name, value) in pairs(query) {
+        match name {
+            "tenant" | "session" if tenant.is_some() => {
+                let text = "`tenant` and `session` are two names of one query parameter; give one of them, once";
+                return Err(Error::caller(ErrorKind::InvalidRequest, text).with_param("tenant"));
+            }
+            "tenant" | "session" => {
+                let name = decode(value).filter(|name| !name.is_empty());
+                tenant = Some(name.ok_or_else(|| bad("tenant", value, "the name of a tenant, percent-encoded"))?);
+            }
+            "weight" => weight = Some(weight_of(value)?),
+            _ => return Err(unknown(name, "tenant, weight")),
+        }
+    }
+    tenant.zip(weight).ok_or_else(|| {
+        let text = "a tenant and its weight are needed, as in `?tenant=shop&weight=2.5`";
+        Error::caller(ErrorKind::InvalidRequest, text)
+    })
+}
+
+fn weight_of(value: &str) -> Result<Weight, Error> {
+    let range = format!("a number from {} to {}", Weight::LEAST.as_f64(), Weight::MOST.as_f64());
+    let Ok(number) = value.parse::<f64>() else { return Err(bad("weight", value, &range)) };
+    Weight::new(number).ok_or_else(|| {
+        let text = format!("query parameter `weight` is `{value}`; it takes {range}");
+        Error::caller(ErrorKind::Validation, text).with_param("weight")
+    })
+}
+
+/// Undoes percent-encoding; `None` where it is none, or what comes out is not UTF-8. A `+` is itself: names hold no
+/// space that it could stand for.
+fn decode(value: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(rest.next()?).to_digit(16);
+        let (high, low) = (digit()?, digit()?);
+        bytes.push(u8::try_from(high * 16 + low).ok()?);
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// A time in Unix milliseconds: a plain number, or an age before `now_ms`.
 fn instant(value: &str, now_ms: u64) -> Option<u64> {
     if let Ok(millis) = value.parse() {
@@ -59,7 +108,7 @@ fn instant(value: &str, now_ms: u64) -> Option<u64> {
     Some(now_ms.saturating_sub(count.saturating_mul(unit_ms)))
 }
 
-/// The parameters in order. No legal value here needs percent-encoding, so none is decoded.
+/// The parameters in order, as they are: only the names of tenants may need percent-encoding.
 fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
@@ -98,6 +147,32 @@ mod tests {
         assert_eq!(totals("since=9999999999999999999d", day).unwrap().1, 0, "an age beyond the epoch is all of it");
         for bad in ["since=yesterday", "since=h", "since=1.5h", "since=5€", "by=tenant", "from=1"] {
             assert_eq!(totals(bad, day).unwrap_err().kind(), ErrorKind::InvalidRequest, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_weight_has_an_owner_by_either_name_and_a_range() {
+        let read = |query: &str| weight(query).map(|(tenant, weight)| (tenant, weight.thousandths()));
+        assert_eq!(read("tenant=shop&weight=2.5").unwrap(), ("shop".to_owned(), 2_500));
+        assert_eq!(read("weight=100&session=a%3Ab%40c").unwrap(), ("a:b@c".to_owned(), 100_000));
+        assert_eq!(read("tenant=b%C3%BCro&weight=0.1").unwrap(), ("büro".to_owned(), 100));
+        let kind = |query: &str| weight(query).unwrap_err().kind();
+        for outside in ["0", "0.05", "100.5", "-1", "NaN", "inf"] {
+            assert_eq!(kind(&format!("tenant=shop&weight={outside}")), ErrorKind::Validation, "{outside}");
+        }
+        for bad in [
+            "",
+            "tenant=shop",
+            "weight=1",
+            "tenant=&weight=1",
+            "tenant=shop&weight=",
+            "tenant=shop&weight=heavy",
+            "tenant=a&session=b&weight=1",
+            "tenant=%f&weight=1",
+            "tenant=%ff&weight=1",
+            "tenant=shop&weight=1&reason=x",
+        ] {
+            assert_eq!(kind(bad), ErrorKind::InvalidRequest, "{bad}");
         }
     }
 

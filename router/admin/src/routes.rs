@@ -12,8 +12,8 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::control::Control;
-use crate::{health, query, reply};
+use crate::control::{Control, FlowPart};
+use crate::{browser, health, query, reply};
 
 /// No route here takes a body; one that announces more than this is refused instead of drained.
 const BODY_MOST: u64 = 64 * 1024;
@@ -33,8 +33,13 @@ const fn get(path: &'static str, about: &'static str, handler: Handler) -> Route
     Route { method: Method::GET, path, about, handler }
 }
 
+/// A route that changes something: its query says what, and it takes no body.
+const fn post(path: &'static str, about: &'static str, handler: Handler) -> Route {
+    Route { method: Method::POST, path, about, handler }
+}
+
 /// Every route beside those of [`health::PATHS`]. `GET` serves `HEAD` too.
-static ROUTES: [Route; 7] = [
+static ROUTES: [Route; 13] = [
     get("/admin", "this list", index),
     get("/admin/version", "version, commit, configuration, uptime, workers", version),
     get("/admin/config", "the configuration in force, without secrets", |_, control| now(control.config())),
@@ -42,6 +47,12 @@ static ROUTES: [Route; 7] = [
     get("/admin/ledger", "how the ledger is doing", |_, control| now(control.ledger())),
     get("/admin/usage", "the newest usage rows; ?limit=1..1000", usage),
     get("/admin/usage/totals", "sums; ?by=key|model|provider&since=24h", totals),
+    get("/admin/flow", "queues, lanes and tenants", |_, control| now(control.flow(FlowPart::All))),
+    get("/admin/windows", "each lane's window", |_, control| now(control.flow(FlowPart::Windows))),
+    get("/admin/breakers", "each lane's breaker", |_, control| now(control.flow(FlowPart::Breakers))),
+    get("/admin/fair/weights", "each tenant's weight", |_, control| now(control.flow(FlowPart::Weights))),
+    get("/admin/fair/served", "what each tenant was served", |_, control| now(control.flow(FlowPart::Served))),
+    post("/admin/fair/weight", "changes a tenant's weight; ?tenant=NAME&weight=0.1..100", set_weight),
 ];
 
 /// Answers a request. Never fails: what goes wrong is an answer too.
@@ -62,7 +73,9 @@ pub(crate) async fn respond(parts: Parts, control: Arc<dyn Control>) -> Response
     if route.method != method {
         return wrong_method(&method, path);
     }
-    if let Some(refusal) = refuse_host(&parts) {
+    let steered = route.method != Method::GET;
+    let foreign = || if steered { browser::refuse(&parts.headers) } else { None };
+    if let Some(refusal) = refuse_host(&parts).or_else(foreign) {
         return reply::error(&refusal);
     }
     match (route.handler)(parts.uri.query().unwrap_or_default(), control.as_ref()).await {
@@ -85,8 +98,14 @@ fn fail(error: Error) -> BoxFuture<'static, Result<Value, Error>> {
 }
 
 fn index(_: &str, _: &dyn Control) -> BoxFuture<'static, Result<Value, Error>> {
-    let routes = ROUTES.iter().map(|route| json!({ "path": route.path, "shows": route.about }));
-    now(json!({ "health": health::PATHS, "routes": routes.collect::<Vec<Value>>() }))
+    let of = |method: Method| ROUTES.iter().filter(move |route| route.method == method);
+    let shows = of(Method::GET).map(|route| json!({ "path": route.path, "shows": route.about }));
+    let changes = of(Method::POST).map(|route| json!({ "path": route.path, "does": route.about }));
+    now(json!({
+        "health": health::PATHS,
+        "routes": shows.collect::<Vec<Value>>(),
+        "changes": changes.collect::<Vec<Value>>(),
+    }))
 }
 
 fn version(_: &str, control: &dyn Control) -> BoxFuture<'static, Result<Value, Error>> {
@@ -120,15 +139,24 @@ fn totals(query: &str, control: &dyn Control) -> BoxFuture<'static, Result<Value
     }
 }
 
+fn set_weight(query: &str, control: &dyn Control) -> BoxFuture<'static, Result<Value, Error>> {
+    let changed = query::weight(query).and_then(|(tenant, weight)| control.set_weight(&tenant, weight));
+    Box::pin(std::future::ready(changed))
+}
+
 fn not_found(path: &str) -> Response<Bytes> {
     let text = format!("there is no `{path}` on the admin port; GET /admin lists what there is");
     reply::error(&Error::caller(ErrorKind::NotFound, text))
 }
 
 fn wrong_method(method: &Method, path: &str) -> Response<Bytes> {
-    let text = format!("`{path}` is not changed by `{method}`; ask by GET");
+    let changes = ROUTES.iter().any(|route| route.path == path && route.method == Method::POST);
+    let (text, allowed) = match changes {
+        true => (format!("`{path}` changes something and shows nothing; `{method}` does not fit, ask by POST"), "POST"),
+        false => (format!("`{path}` is not changed by `{method}`; ask by GET"), "GET, HEAD"),
+    };
     let error = Error::caller(ErrorKind::MethodNotAllowed, text);
-    reply::method_not_allowed(&error, HeaderValue::from_static("GET, HEAD"))
+    reply::method_not_allowed(&error, HeaderValue::from_static(allowed))
 }
 
 fn refuse_body(headers: &HeaderMap) -> Option<Error> {

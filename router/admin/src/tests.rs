@@ -1,7 +1,7 @@
 //! The surface on real sockets, asked by a client written by hand.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ const SOON: Duration = Duration::from_secs(10);
 struct Played {
     draining: AtomicBool,
     ledger_down: AtomicBool,
+    /// In thousandths.
+    weight: AtomicU32,
     /// Holds back the answer of `usage_recent` until it is dropped or sent.
     held: Mutex<Option<oneshot::Receiver<()>>>,
 }
@@ -79,6 +81,18 @@ impl Control for Played {
                 GroupBy::Provider => Err(Error::router(ErrorKind::Backpressure, "the ledger is busy")),
             }
         })
+    }
+
+    fn flow(&self, part: FlowPart) -> Value {
+        json!({ "part": format!("{part:?}") })
+    }
+
+    fn set_weight(&self, tenant: &str, weight: atp_core::Weight) -> Result<Value, Error> {
+        if tenant != "shop" {
+            return Err(Error::caller(ErrorKind::NotFound, format!("no tenant `{tenant}`")));
+        }
+        let before = self.weight.swap(weight.thousandths(), Ordering::Relaxed);
+        Ok(json!({ "before": before, "after": weight.thousandths() }))
     }
 
     fn unix_millis(&self) -> u64 {
@@ -145,6 +159,7 @@ async fn every_route_answers_with_json() {
         ("/admin/usage", "rows"),
         ("/admin/usage/totals", "totals"),
         ("/healthz", "checks"),
+        ("/admin/flow", "part"),
         ("/livez", "status"),
         ("/readyz", "reasons"),
     ] {
@@ -156,6 +171,7 @@ async fn every_route_answers_with_json() {
     }
     assert_eq!(ask(surface.address, "GET", "/admin/models").await.json(), json!([{ "id": "m" }]));
     let listed = ask(surface.address, "GET", "/admin").await.json();
+    assert_eq!(listed["changes"][0]["path"], "/admin/fair/weight");
     for route in listed["routes"].as_array().unwrap() {
         assert_eq!(ask(surface.address, "GET", route["path"].as_str().unwrap()).await.status, 200);
     }
@@ -205,6 +221,73 @@ async fn queries_reach_the_ledger_and_bad_ones_do_not() {
         assert_eq!((got.status, &got.json()["error"]), (400, &json!("invalid_request")), "{bad}");
         assert!(got.head.contains("x-atp-error: invalid_request"), "{}", got.head);
     }
+}
+
+#[tokio::test]
+async fn each_part_of_the_flow_has_its_path() {
+    let surface = surface(Serving::default()).await;
+    for (path, part) in [
+        ("/admin/flow", "All"),
+        ("/admin/windows", "Windows"),
+        ("/admin/breakers", "Breakers"),
+        ("/admin/fair/weights", "Weights"),
+        ("/admin/fair/served", "Served"),
+    ] {
+        assert_eq!(ask(surface.address, "GET", path).await.json(), json!({ "part": part }), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_weight_is_changed_by_post_and_by_nothing_else() {
+    let surface = surface(Serving::default()).await;
+    let path = "/admin/fair/weight?tenant=shop&weight=2.5";
+    for method in ["GET", "HEAD", "PUT", "OPTIONS"] {
+        let got = ask(surface.address, method, path).await;
+        assert_eq!(got.status, 405, "{method}");
+        assert!(got.head.contains("allow: post\r"), "{method}: {}", got.head);
+    }
+    assert_eq!(surface.control.weight.load(Ordering::Relaxed), 0);
+    let changed = ask(surface.address, "POST", path).await;
+    assert_eq!((changed.status, changed.json()), (200, json!({ "before": 0, "after": 2500 })));
+    assert_eq!(ask(surface.address, "POST", "/admin/fair/weight?session=shop&weight=3").await.status, 200);
+    for (query, status, code) in [
+        ("tenant=shpo&weight=1", 404, "not_found"),
+        ("tenant=shop&weight=200", 422, "validation_error"),
+        ("tenant=shop", 400, "invalid_request"),
+    ] {
+        let got = ask(surface.address, "POST", &format!("/admin/fair/weight?{query}")).await;
+        assert_eq!((got.status, &got.json()["error"]), (status, &json!(code)), "{query}: {}", got.body);
+    }
+    assert_eq!(surface.control.weight.load(Ordering::Relaxed), 3_000);
+    let wrong = ask(surface.address, "POST", "/admin/flow").await;
+    assert!(wrong.status == 405 && wrong.head.contains("allow: get, head"), "{}", wrong.head);
+}
+
+#[tokio::test]
+async fn a_web_page_cannot_steer() {
+    let surface = surface(Serving::default()).await;
+    let post = |fields: &str| {
+        let path = "/admin/fair/weight?tenant=shop&weight=2";
+        format!("POST {path} HTTP/1.1\r\n{fields}content-length: 0\r\nconnection: close\r\n\r\n")
+    };
+    for fields in [
+        "host: 127.0.0.1:7444\r\norigin: https://evil.example\r\n",
+        "host: 127.0.0.1:7444\r\norigin: null\r\n",
+        "host: 127.0.0.1:7444\r\nsec-fetch-site: cross-site\r\n",
+        "host: localhost:7444\r\nsec-fetch-site: same-site\r\norigin: http://localhost:3000\r\n",
+        "host: evil.example:7444\r\n",
+        "host: evil.example:7444\r\norigin: http://evil.example:7444\r\nsec-fetch-site: same-origin\r\n",
+    ] {
+        let got = send(surface.address, &post(fields)).await;
+        assert_eq!((got.status, &got.json()["error"]), (403, &json!("permission_denied")), "{fields}");
+        assert!(!got.head.contains("access-control"), "{}", got.head);
+    }
+    assert_eq!(surface.control.weight.load(Ordering::Relaxed), 0);
+    let own = "host: 127.0.0.1:7444\r\norigin: http://127.0.0.1:7444\r\nsec-fetch-site: same-origin\r\n";
+    assert_eq!(send(surface.address, &post(own)).await.status, 200);
+    // What only reads is no danger: a page cannot see the answer.
+    let read = "GET /admin/flow HTTP/1.1\r\nhost: localhost\r\norigin: https://a.example\r\nconnection: close\r\n\r\n";
+    assert_eq!(send(surface.address, read).await.status, 200);
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ use self::document::shape::{self, Shaped};
 use self::raw::RawConfig;
 use self::resolve::Context;
 
+pub(crate) use self::document::shape::nearest;
 pub use self::embedded::embedded;
 pub use self::env::{Env, ProcessEnv};
 pub use self::error::{Code, Colour, ConfigError, ConfigErrors};

@@ -1,12 +1,14 @@
 //! What the control plane shows of the running router.
 
+mod flow;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use atp_admin::{Control, Readiness, Version};
-use atp_core::Error;
+use atp_admin::{Control, FlowPart, Readiness, Version};
 use atp_core::port::{BoxFuture, Gateway, GroupBy};
+use atp_core::{Error, Weight};
 use atp_ingress::{Drain, Phase};
 use atp_pipeline::Pipeline;
 use atp_store::Desk;
@@ -90,7 +92,25 @@ impl Control for Running {
         Box::pin(async move { Ok(json!(totals.await?)) })
     }
 
+    fn flow(&self, part: FlowPart) -> Value {
+        flow::part(&self.pipeline, part, || ended(&self.metrics))
+    }
+
+    fn set_weight(&self, tenant: &str, weight: Weight) -> Result<Value, Error> {
+        flow::set_weight(&self.pipeline, tenant, weight)
+    }
+
     fn unix_millis(&self) -> u64 {
         clock::unix().as_millis() as u64
     }
+}
+
+/// Requests that have ended since the start, however they did: the sum that is scraped as `requests_total`.
+fn ended(metrics: &Metrics) -> u64 {
+    let families = metrics.registry().gather();
+    let found = families.iter().find(|family| family.name() == "requests_total");
+    let sum: f64 =
+        found.map_or(0.0, |family| family.get_metric().iter().map(|each| each.get_counter().get_value()).sum());
+    // A count of requests, so neither negative nor near the bounds.
+    sum as u64
 }
