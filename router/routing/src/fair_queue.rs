@@ -232,14 +232,7 @@ impl<T> FairQueue<T> {
         let time = flow.meter.charge(item.cost);
         flow.charged = flow.charged.saturating_add(item.cost);
         flow.waiting -= 1;
-        classes.departed(pick.qos);
-        if flow.waiting == 0 {
-            classes.served(pick, time, flow.meter.tag);
-            classes.leave(pick.flow, pick.qos);
-        } else {
-            classes.enter(pick.flow, pick.qos, flow.meter.tag, serial);
-            classes.served(pick, time, flow.meter.tag);
-        }
+        classes.served(pick, time, flow.meter.tag, (flow.waiting > 0).then_some(serial));
         let waited = now.saturating_duration_since(item.since);
         Some(Popped { item: item.value, flow: FlowId(pick.flow), session: item.session, charged: item.cost, waited })
     }
@@ -259,10 +252,7 @@ impl<T> FairQueue<T> {
             }
         };
         flow.waiting -= 1;
-        classes.departed(flow.qos);
-        if flow.waiting == 0 {
-            classes.leave(id, flow.qos);
-        }
+        classes.departed(id, flow.qos, flow.waiting);
         Some(item.value)
     }
 
@@ -370,3 +360,6 @@ impl<T> FairQueue<T> {
 fn at(flows: &mut [Flow], flow: u32) -> &mut Flow {
     &mut flows[flow as usize]
 }
+
+#[cfg(test)]
+mod tests;

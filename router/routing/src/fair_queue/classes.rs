@@ -95,22 +95,18 @@ impl Classes {
         self.class_mut(qos).waiting += 1;
     }
 
-    /// One request of a class waits no more.
-    pub(super) fn departed(&mut self, qos: Qos) {
-        self.class_mut(qos).waiting -= 1;
-    }
-
     /// A flow waits, at this tag.
     pub(super) fn enter(&mut self, flow: u32, qos: Qos, tag: u128, seq: u64) {
         self.class_mut(qos).order.put(flow, Key { tag, seq });
     }
 
-    /// A flow waits for nothing more. When no flow waits, all begin anew: the busy period is over
-    /// (Goyal et al., rule 2).
-    pub(super) fn leave(&mut self, flow: u32, qos: Qos) {
-        self.class_mut(qos).order.take(flow);
-        if self.classes.iter().all(|class| class.order.is_empty()) {
-            self.clock = self.clock.max(self.latest);
+    /// One request of a flow waits no more, without having been served.
+    pub(super) fn departed(&mut self, flow: u32, qos: Qos, left: usize) {
+        let class = self.class_mut(qos);
+        class.waiting -= 1;
+        if left == 0 {
+            class.order.take(flow);
+            self.rest();
         }
     }
 
@@ -121,14 +117,21 @@ impl Classes {
         Some(Pick { flow, qos, start, least })
     }
 
-    /// A picked flow has been served, which took `time` and moved its tag to `tag`. It has been put
-    /// into the order again, or has left it.
-    pub(super) fn served(&mut self, pick: Pick, time: u128, tag: u128) {
+    /// A picked flow has been served, which took `time` and moved its tag to `tag`; `more` is the
+    /// tie-breaker of its next request, if it has one.
+    pub(super) fn served(&mut self, pick: Pick, time: u128, tag: u128, more: Option<u64>) {
+        let class = self.class_mut(pick.qos);
+        class.waiting -= 1;
+        match more {
+            Some(seq) => class.order.put(pick.flow, Key { tag, seq }),
+            None => class.order.take(pick.flow),
+        }
         self.clock = self.clock.max(pick.least);
         if pick.start > pick.least {
             self.hold(pick.qos, time, tag);
         }
         self.note(pick.qos, tag);
+        self.rest();
     }
 
     /// A flow that waits has been charged or was given back.
@@ -143,6 +146,13 @@ impl Classes {
     /// Virtual time passes with the flow that waits alone.
     pub(super) fn pass(&mut self, time: u128) {
         self.clock = self.clock.saturating_add(time);
+    }
+
+    /// When no flow waits, all begin anew: the busy period is over (Goyal et al., rule 2).
+    fn rest(&mut self) {
+        if self.classes.iter().all(|class| class.order.is_empty()) {
+            self.clock = self.clock.max(self.latest);
+        }
     }
 
     /// Keeps a class that was served out of turn from running too far ahead.

@@ -88,7 +88,7 @@ impl<T> Items<T> {
         self.slots.get(ticket.slot as usize).filter(|slot| slot.serial == ticket.serial)?.item.as_ref()
     }
 
-    /// The cost of the first of a list.
+    /// The ticket of the first of a list.
     pub(super) fn first(&self, list: &List) -> Option<Ticket> {
         let slot = self.slots.get(list.first as usize)?;
         Some(Ticket { slot: list.first, serial: slot.serial })
