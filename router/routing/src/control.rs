@@ -11,10 +11,14 @@ use std::time::{Duration, Instant};
 use atp_core::RateFacts;
 use rand::{Rng, RngExt};
 
+use blame::{Blame, Cut, Told};
+
 use crate::breaker::{Breaker, BreakerRules, Mode};
 use crate::quantile::Quantiles;
 use crate::rate::{Pace, Rate};
 use crate::window::{Window, WindowRules};
+
+mod blame;
 
 /// What is fixed about a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -187,6 +191,7 @@ pub struct Control {
     window: Window,
     rate: Rate,
     breaker: Breaker,
+    blame: Blame,
     first_tokens: Quantiles,
     p95: Option<Duration>,
     /// First tokens since the percentile was computed.
@@ -224,8 +229,9 @@ impl Control {
             origin: now,
             limit: window.limit(),
             window,
-            rate: Rate::new(now),
+            rate: Rate::new(),
             breaker: Breaker::new(rules.breaker, now),
+            blame: Blame::new(),
             first_tokens: Quantiles::new(now),
             p95: None,
             unread: 0,
@@ -272,6 +278,9 @@ impl Control {
             self.unread = 0;
             self.p95 = self.first_tokens.tail(now, 0.95);
         }
+        let now_ns = self.nanos(now);
+        self.rate.accepted(now_ns);
+        self.blame.accepted(seconds(self.nanos(sample.began)), sample.in_flight);
         let why = self.window.first_token(now, &sample);
         self.publish(now, why.unwrap_or(Why::Grown))
     }
@@ -291,7 +300,7 @@ impl Control {
         let mut why = Why::Grown;
         match sample.verdict {
             Verdict::Served => {
-                self.rate.served(self.nanos(now), sample.tokens);
+                self.rate.served(sample.tokens);
                 self.breaker.served(now, sample.began);
             }
             Verdict::Overloaded { pause } => {
@@ -324,7 +333,6 @@ impl Control {
             self.pause = None;
         }
         let mut why = self.window.tick(now).unwrap_or(Why::Recovered);
-        self.rate.tick(self.nanos(now));
         if self.breaker.mode() != Mode::Serving {
             why = Why::Probe;
         } else if paused && self.pause.is_none() {
@@ -360,19 +368,31 @@ impl Control {
             p50_first_token: self.first_tokens.quantile(0.50),
             p95_first_token: self.first_tokens.quantile(0.95),
             p99_first_token: self.first_tokens.quantile(0.99),
-            rate: self.rate.pace(),
+            rate: self.rate.pace(self.nanos(now)),
             rest,
         }
     }
 
     /// Cuts the tighter one of pace and window.
     fn overloaded(&mut self, now: Instant, sample: &Ended<'_>) {
-        self.window.overloaded(now, sample.began, sample.in_flight);
+        let (now_ns, began_ns) = (self.nanos(now), self.nanos(sample.began));
+        let named = matches!(sample.verdict, Verdict::Overloaded { pause: Some(_) });
+        let told = if named || self.rate.is_empty(now_ns) { Told::Rate } else { Told::Nothing };
+        self.blame.refused(seconds(now_ns), seconds(began_ns), sample.in_flight, told);
+        let cut = self.blame.cut(self.rate.used(now_ns));
+        if cut != Cut::Pace {
+            self.window.overloaded(now, sample.began, sample.in_flight);
+        }
+        if cut != Cut::Window {
+            self.rate.refused(now_ns, began_ns);
+        }
     }
 
     fn pause_for(&mut self, now: Instant, pause: Duration, rng: &mut (impl Rng + ?Sized)) {
         let asked = crate::later(now, pause);
         if self.pause.is_none_or(|before| before.asked < asked) {
+            let (now_ns, asked_ns) = (self.nanos(now), self.nanos(asked));
+            self.rate.paused(now_ns, asked_ns);
             let jitter = pause.mul_f64(rng.random_range(0.0..JITTER)).min(LONGEST_JITTER);
             self.pause = Some(Pause { asked, until: crate::later(asked, jitter) });
         }
@@ -430,7 +450,7 @@ impl Control {
             limit: after,
             state: self.state(),
             opens_at: self.opens_at(now),
-            rate: self.rate.pace(),
+            rate: self.rate.pace(self.nanos(now)),
             p95_first_token: self.p95,
             change: (before != after).then_some(Change { before, after, why }),
         }
@@ -441,5 +461,11 @@ impl Control {
     }
 }
 
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
+#[cfg(test)]
+mod sim;
 #[cfg(test)]
 mod tests;

@@ -12,9 +12,14 @@
 //! against token buckets of several depths. Units: nanoseconds since an origin that the lane chooses,
 //! tokens, requests.
 
-use std::time::Instant;
-
 use atp_core::RateFacts;
+
+use learned::Learned;
+use told::{Meter, Told};
+
+pub(crate) mod flow;
+mod learned;
+mod told;
 
 /// The pace of one lane: of tokens and of requests. What is 0 is not limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,28 +89,118 @@ fn gcra(word: u64, now_ns: u64, units: u64, ns_per_unit: u64, burst: u64) -> Res
 /// What is known about a lane's pace.
 #[derive(Debug, Clone)]
 pub struct Rate {
-    pace: Option<Pace>,
+    learned: Learned,
+    requests: Told,
+    tokens: Told,
+}
+
+impl Default for Rate {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Rate {
     /// Nothing is known.
     #[must_use]
-    pub fn new(_now: Instant) -> Self {
-        Self { pace: None }
+    pub fn new() -> Self {
+        Self { learned: Learned::new(), requests: Told::default(), tokens: Told::default() }
     }
 
-    /// The pace, where one is known.
-    #[must_use]
-    pub fn pace(&self) -> Option<Pace> {
-        self.pace
+    /// The pace at `now_ns`, where one is known.
+    pub fn pace(&self, now_ns: u64) -> Option<Pace> {
+        let now = seconds(now_ns);
+        let learned = self.learned.pace(now);
+        let (requests, tokens) = (self.requests.meter(now), self.tokens.meter(now));
+        if learned.is_none() && requests.is_none() && tokens.is_none() {
+            return None;
+        }
+        let mut pace = Pace::default();
+        if let Some((rate, lull)) = learned {
+            pace.ns_per_request = nanos(1.0 / rate);
+            pace.burst_requests = units(rate * lull);
+            if self.learned.tokens() >= 1.0 {
+                // Requests of the same length would not notice; a run of long ones is spread.
+                let rate = rate * self.learned.tokens();
+                pace.ns_per_token = nanos(1.0 / rate);
+                pace.burst_tokens = units(rate * (lull + SPREAD));
+            }
+        }
+        if let Some(meter) = requests {
+            slower(&meter, &mut pace.ns_per_request, &mut pace.burst_requests);
+            pace.floor_requests_ns = nanos(meter.floor);
+        }
+        if let Some(meter) = tokens {
+            slower(&meter, &mut pace.ns_per_token, &mut pace.burst_tokens);
+            pace.floor_tokens_ns = nanos(meter.floor);
+        }
+        Some(pace)
     }
 
     /// The provider told about its limits.
-    pub fn told(&mut self, _now_ns: u64, _facts: &RateFacts) {}
+    pub fn told(&mut self, now_ns: u64, facts: &RateFacts) {
+        let now = seconds(now_ns);
+        self.requests.heard(now, &facts.requests);
+        self.tokens.heard(now, &facts.tokens);
+    }
 
-    /// A try was served.
-    pub fn served(&mut self, _now_ns: u64, _tokens: u64) {}
+    /// The provider accepted a try: its first token came.
+    pub fn accepted(&mut self, now_ns: u64) {
+        self.learned.accepted(seconds(now_ns));
+    }
 
-    /// Time passes.
-    pub fn tick(&mut self, _now_ns: u64) {}
+    /// A try was served with so many tokens.
+    pub fn served(&mut self, tokens: u64) {
+        self.learned.served(tokens);
+    }
+
+    /// A try that began at `began_ns` was refused, and the pace is to blame.
+    pub fn refused(&mut self, now_ns: u64, began_ns: u64) {
+        self.learned.refused(seconds(now_ns), seconds(began_ns));
+    }
+
+    /// Nobody begins before `until_ns`.
+    pub fn paused(&mut self, now_ns: u64, until_ns: u64) {
+        self.learned.paused(seconds(now_ns), seconds(until_ns));
+    }
+
+    /// How much of the learned pace is used, 1 being all; `None` without one.
+    #[must_use]
+    pub fn used(&self, now_ns: u64) -> Option<f64> {
+        self.learned.used(seconds(now_ns))
+    }
+
+    /// Whether the provider said that nothing is left.
+    #[must_use]
+    pub fn is_empty(&self, now_ns: u64) -> bool {
+        let now = seconds(now_ns);
+        self.requests.is_empty(now) || self.tokens.is_empty(now)
+    }
+}
+
+/// Seconds of tokens that a learned pace lets come at once beyond its lull, so that it spreads only runs
+/// of long requests.
+const SPREAD: f64 = 2.0;
+
+/// The slower one of a pace that was found and one that was told.
+fn slower(meter: &Meter, ns_per_unit: &mut u64, burst: &mut u64) {
+    let told = nanos(1.0 / meter.per_second);
+    if *ns_per_unit == 0 || told > *ns_per_unit {
+        *ns_per_unit = told;
+        *burst = units(meter.burst);
+    }
+}
+
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
+/// Whole nanoseconds, at least one: a float that is too large for the type saturates.
+fn nanos(seconds: f64) -> u64 {
+    (seconds.max(0.0) * 1e9) as u64
+}
+
+/// Whole units, at least one.
+fn units(units: f64) -> u64 {
+    (units as u64).max(1)
 }

@@ -1,13 +1,45 @@
 //! How many tries of a lane may be in flight.
+//!
+//! Congestion control, for lanes of two kinds. Behind a *self-hosted* lane is a queue: it never
+//! refuses, it only answers later. The window finds it as TCP Vegas does (Brakmo, Peterson, 1995):
+//! what waits there is, by Little's law, the rate of first tokens times how much later they come than
+//! an empty lane's would, and the window is kept so that one to three requests wait. Behind a *hosted*
+//! lane is a limit: it refuses. The window is then cut, once per round trip, and grows back along
+//! CUBIC's curve (RFC 9438), which stays long where it was refused last.
+//!
+//! Until the first sign of either it doubles each round (slow start); later a round without a sign
+//! adds one, the next one two, then four, because capacity that was doubled has to be found within
+//! half a minute. It grows only when it was full.
+//!
+//! The known faults of delay-based control, and what is done about them: prompts of different length
+//! ([`baseline`] compares like with like); a provider whose times vary by nature (a round is judged by
+//! a low quantile against a low quantile, and both the ratio and the number that waits must be
+//! large); a standing queue that becomes the norm (now and then the window is drained a little, as by
+//! BBR's `PROBE_RTT`, and only then the norm may rise); a lane that became slower by itself (a cut
+//! that did not help is taken back, and the norm is raised instead).
+//!
+//! A window that is not used says nothing about the lane: it falls towards what was proven by use
+//! (congestion window validation, RFC 7661).
+//!
+//! Proof: bounds for arbitrary reports; closed loops with queues, refusals and changes of capacity, in
+//! the tests. Units: tries in flight; times in seconds.
 
 use std::time::Instant;
 
 use crate::control::{FirstToken, Why};
+use crate::rate::flow::Flow;
+use baseline::Baseline;
+use curve::Curve;
+use round::{Reading, Round, Sample};
+
+mod baseline;
+mod curve;
+mod round;
 
 /// Bounds of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowRules {
-    /// It never closes below this.
+    /// It never closes below this; at least 1.
     pub min: u32,
     /// Where a lane begins of which nothing is known.
     pub start: u32,
@@ -22,32 +54,141 @@ impl Default for WindowRules {
     }
 }
 
+impl WindowRules {
+    fn bound(&self, limit: f64) -> f64 {
+        let min = self.min.max(1);
+        limit.clamp(f64::from(min), f64::from(self.max.max(min)))
+    }
+}
+
+/// Requests that may wait behind the lane before it is cut; fewer than [`FEW`] make it grow.
+const MANY: f64 = 3.0;
+const FEW: f64 = 1.0;
+/// First tokens that are this much later than an empty lane's are a queue (1.5 times), by so many
+/// deviations of the lane's own noise if that is more; but 4 times is always a queue.
+const LATE: [f64; 3] = [0.405, 4.0, 1.386];
+/// With the same units: what is early enough to grow (1.2 times).
+const EARLY: [f64; 3] = [0.182, 2.5, 0.9];
+/// Seconds: differences of so little are nobody's queue.
+const FLOOR: f64 = 0.010;
+/// A queue is drained by at most this share of the window in a round.
+const DEEPEST: f64 = 0.5;
+/// A round adds at most this share.
+const FASTEST: f64 = 0.25;
+/// A lane that comes back from an ejection begins with this.
+const AFRESH: u32 = 2;
+/// Seconds between two drains of a window that is full all the time, and how many times the length of
+/// a drain they are at least.
+const DRAIN_EVERY: [f64; 2] = [30.0, 25.0];
+/// Rounds in a row in which a cut did not help, until the norm is doubted.
+const DOUBTS: u32 = 2;
+
+/// The norm begins from tries that began with at most so many in flight, the first of all: of many that
+/// begin at once the quickest come first, and the others may wait for one another. Where that many
+/// first tokens told nothing it begins from any.
+const FIRST: u32 = 8;
+const ANYHOW: u32 = 64;
+
 /// A lane's window.
 #[derive(Debug, Clone)]
 pub struct Window {
     rules: WindowRules,
     limit: f64,
-    last_cut: Instant,
+    phase: Phase,
+    /// What the next round without a sign adds.
+    step: f64,
+    curve: Curve,
     cuts: u64,
+    queueing_cuts: u64,
+    baseline: Baseline,
+    round: Round,
+    /// Seconds to the first token of a round in which nothing waited.
+    typical: f64,
+    /// When it last grew.
+    grown: f64,
+    flow: Flow,
+    drain: Drain,
+    trial: Option<Trial>,
+    proven: Proven,
+    /// First tokens so far.
+    tokens_seen: u32,
+    origin: Instant,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    SlowStart,
+    Avoidance,
+}
+
+/// The occasional look at how the lane answers with room.
+#[derive(Debug, Clone, Copy)]
+struct Drain {
+    /// When the next one is due, if the window stays full.
+    due: f64,
+    /// The limit to go back to, while one is under way.
+    back: Option<f64>,
+    /// When that one began.
+    began: f64,
+}
+
+/// A cut whose effect is awaited.
+#[derive(Debug, Clone, Copy)]
+struct Trial {
+    before: f64,
+    excess: f64,
+    in_flight: f64,
+    doubts: u32,
+}
+
+/// The most tries in flight that were seen served, in this half minute and the one before.
+#[derive(Debug, Clone, Copy)]
+struct Proven {
+    now: u32,
+    before: u32,
+    since: f64,
+    /// When the window was last looked at for idleness.
+    ticked: f64,
+}
+
+const PROVEN_FOR: f64 = 30.0;
 
 impl Window {
     /// A window of which nothing is known.
     #[must_use]
     pub fn new(rules: WindowRules, now: Instant) -> Self {
-        let limit = f64::from(rules.start.clamp(rules.min, rules.max.max(rules.min)));
-        Self { rules, limit, last_cut: now, cuts: 0 }
+        Self {
+            rules,
+            limit: rules.bound(f64::from(rules.start)),
+            phase: Phase::SlowStart,
+            step: 1.0,
+            curve: Curve::new(),
+            cuts: 0,
+            queueing_cuts: 0,
+            baseline: Baseline::new(),
+            round: Round::after(0.0, 0.0),
+            typical: 0.0,
+            grown: 0.0,
+            flow: Flow::new(0.0),
+            drain: Drain { due: DRAIN_EVERY[0], back: None, began: 0.0 },
+            trial: None,
+            proven: Proven { now: 0, before: 0, since: 0.0, ticked: 0.0 },
+            tokens_seen: 0,
+            origin: now,
+        }
     }
 
     /// Changes the bounds.
     pub fn set_rules(&mut self, rules: WindowRules) {
         self.rules = rules;
+        self.limit = rules.bound(self.limit);
     }
 
     /// How many tries may be in flight.
     #[must_use]
     pub fn limit(&self) -> u32 {
-        (self.limit as u32).min(self.rules.max).max(self.rules.min)
+        // Bounded by the rules, which are whole numbers of this type.
+        self.limit as u32
     }
 
     /// Cuts by overload so far.
@@ -59,33 +200,209 @@ impl Window {
     /// Cuts by queueing so far.
     #[must_use]
     pub fn queueing_cuts(&self) -> u64 {
-        0
+        self.queueing_cuts
     }
 
-    /// A first token came.
-    pub fn first_token(&mut self, _now: Instant, sample: &FirstToken) -> Option<Why> {
-        (f64::from(sample.in_flight) >= self.limit * 0.9).then(|| {
-            self.limit += 1.0;
-            Why::Grown
-        })
+    /// A first token came. Why it changed the limit, if it did.
+    pub fn first_token(&mut self, now: Instant, sample: &FirstToken) -> Option<Why> {
+        let at = self.seconds(now);
+        let began = self.seconds(sample.began);
+        self.flow.add(at);
+        self.proven.saw(at, sample.in_flight);
+        let took = (at - began).max(0.0);
+        let lateness = self.baseline.lateness(sample.input_tokens, took);
+        if began < self.round.began() || at < self.round.opens() {
+            return None;
+        }
+        let full = self.is_full(sample.in_flight);
+        let early = took < FLOOR || lateness < self.baseline.within(self.tolerance(LATE));
+        let mut why = None;
+        if self.phase == Phase::SlowStart && full && early {
+            self.set(self.limit + 1.0);
+            why = Some(Why::Grown);
+        }
+        self.tokens_seen = self.tokens_seen.saturating_add(1);
+        if !self.baseline.is_known() && sample.in_flight > FIRST && self.tokens_seen < ANYHOW {
+            return why;
+        }
+        let full = full && began >= self.grown;
+        self.round.add(Sample { took, lateness, tokens: sample.input_tokens, in_flight: sample.in_flight, full });
+        let least = if self.drain.back.is_some() { 3.0 } else { 4.0 };
+        let wanted = (self.limit / 8.0).clamp(least, Round::MOST as f64) as usize;
+        if self.round.samples().len() < wanted {
+            return why;
+        }
+        self.judge(at).or(why)
     }
 
-    /// A try was refused or timed out.
-    pub fn overloaded(&mut self, now: Instant, began: Instant, _in_flight: u32) {
-        if began >= self.last_cut {
-            self.limit *= 0.7;
-            self.last_cut = now;
-            self.cuts += 1;
+    /// A try that began at `began` was refused for lack of room, or its deadline came. Only once per
+    /// round trip: not if it began before the last cut.
+    pub fn overloaded(&mut self, now: Instant, began: Instant, in_flight: u32) {
+        let at = self.seconds(now);
+        if self.seconds(began) < self.curve.cut_at() {
+            return;
+        }
+        // What was in flight is what was too much; a window that was far from full says little.
+        let top = self.limit.min(f64::from(in_flight).max(self.limit * 0.5));
+        let left = self.curve.cut(at, top);
+        self.phase = Phase::Avoidance;
+        self.step = 1.0;
+        self.drain.back = None;
+        self.trial = None;
+        self.round = Round::after(at, self.typical);
+        self.set(top * left);
+        self.cuts += 1;
+    }
+
+    /// The lane is back after an ejection: begin small, and learn anew.
+    pub fn restart(&mut self, now: Instant) {
+        let at = self.seconds(now);
+        self.set(f64::from(AFRESH));
+        self.phase = Phase::SlowStart;
+        self.curve = Curve::new();
+        self.round = Round::after(at, self.typical);
+        self.drain = Drain { due: at + DRAIN_EVERY[0], back: None, began: at };
+        self.trial = None;
+        self.proven = Proven { now: 0, before: 0, since: at, ticked: at };
+    }
+
+    /// Lets an idle window fall to what is known.
+    pub fn tick(&mut self, now: Instant) -> Option<Why> {
+        let at = self.seconds(now);
+        let passed = at - self.proven.ticked;
+        if passed < 1.0 {
+            return None;
+        }
+        self.proven.ticked = at;
+        self.proven.turn(at);
+        let known = f64::from(self.proven.most()).max(f64::from(self.rules.start));
+        if self.limit <= known {
+            return None;
+        }
+        let before = self.limit();
+        self.set(known + (self.limit - known) * (-passed / PROVEN_FOR).exp());
+        (self.limit() != before).then_some(Why::Idle)
+    }
+
+    /// What a round says.
+    fn judge(&mut self, at: f64) -> Option<Why> {
+        let mut round = self.round;
+        self.round = round.next();
+        let reading = round.read()?;
+        let before = self.limit();
+        let late = self.baseline.late(reading.quartile);
+        // Of the time it took, what an empty lane would not have taken; and by Little's law how many that is.
+        let excess = (reading.took * (1.0 - (-late).exp())).max(0.0);
+        let waiting = self.flow.per_second(at) * excess;
+        let drained = self.drain.back.take();
+        let queueing = waiting > MANY && late > self.tolerance(LATE) && excess > FLOOR;
+        let mut why = Why::Grown;
+        if let Some(back) = drained {
+            self.baseline.learn(at, reading.quartile, baseline::Window::Drained);
+            self.set(back);
+            self.round = Round::after(at, self.typical);
+            self.drain.due = at + DRAIN_EVERY[0].max((at - self.drain.began) * DRAIN_EVERY[1]);
+            return Some(Why::Drain);
+        } else if queueing {
+            why = self.queueing(at, &reading, excess, waiting);
+        } else {
+            self.trial = None;
+            self.typical = reading.took;
+            self.baseline.learn(at, reading.quartile, baseline::Window::Open);
+            for sample in round.samples() {
+                self.baseline.shape(sample.tokens, sample.lateness - reading.mean);
+            }
+            if reading.full && (waiting < FEW || late < self.tolerance(EARLY) || excess < FLOOR) {
+                self.grow(at);
+            } else if reading.full {
+                self.step = 1.0;
+            }
+            if reading.full && at >= self.drain.due {
+                self.drain.back = Some(self.limit);
+                self.drain.began = at;
+                self.set(self.limit - (waiting + 1.0).clamp(self.limit / 8.0, self.limit / 2.0));
+                self.round = Round::after(at, self.typical);
+                why = Why::Drain;
+            }
+        }
+        (self.limit() != before).then_some(why)
+    }
+
+    /// A queue behind the lane: give back what waits there, but one.
+    fn queueing(&mut self, at: f64, reading: &Reading, excess: f64, waiting: f64) -> Why {
+        let in_flight = f64::from(reading.in_flight).min(self.limit);
+        let trial = self.trial.get_or_insert(Trial { before: self.limit, excess, in_flight, doubts: 0 });
+        if in_flight <= trial.in_flight * 0.9 && excess > trial.excess * 0.8 {
+            trial.doubts += 1;
+        } else if excess < trial.excess * 0.8 {
+            *trial = Trial { before: self.limit, excess, in_flight, doubts: 0 };
+        }
+        self.round = Round::after(at, self.typical);
+        self.phase = Phase::Avoidance;
+        self.step = 1.0;
+        self.drain.due = self.drain.due.max(at + DRAIN_EVERY[0] / 3.0);
+        if trial.doubts >= DOUBTS {
+            // Fewer in flight, and as late as before: it is not our queue.
+            let before = trial.before;
+            self.trial = None;
+            self.baseline.adopt(reading.quartile);
+            self.set(before);
+            return Why::Recovered;
+        }
+        let fewer = (in_flight - waiting + FEW).max(in_flight * DEEPEST);
+        self.set(fewer.min(self.limit - 1.0));
+        self.queueing_cuts += 1;
+        Why::Queueing
+    }
+
+    /// A full round without a sign.
+    fn grow(&mut self, at: f64) {
+        if self.phase == Phase::SlowStart {
+            return;
+        }
+        let step = self.step.min((self.limit * FASTEST).max(1.0));
+        self.set(self.curve.bound(at, self.limit + step).max(self.limit));
+        self.step = (self.step * 2.0).min(f64::from(self.rules.max));
+        self.grown = at;
+    }
+
+    /// A threshold of lateness: its least, its deviations, its most.
+    fn tolerance(&self, [least, deviations, most]: [f64; 3]) -> f64 {
+        (self.baseline.noise() * deviations).clamp(least, most)
+    }
+
+    fn is_full(&self, in_flight: u32) -> bool {
+        f64::from(in_flight) + (self.limit / 10.0).max(1.0) > self.limit
+    }
+
+    fn set(&mut self, limit: f64) {
+        self.limit = self.rules.bound(limit);
+    }
+
+    fn seconds(&self, now: Instant) -> f64 {
+        now.saturating_duration_since(self.origin).as_secs_f64()
+    }
+}
+
+impl Proven {
+    fn saw(&mut self, at: f64, in_flight: u32) {
+        self.turn(at);
+        self.now = self.now.max(in_flight);
+    }
+
+    fn turn(&mut self, at: f64) {
+        let passed = at - self.since;
+        if passed >= PROVEN_FOR {
+            self.before = if passed < 2.0 * PROVEN_FOR { self.now } else { 0 };
+            self.now = 0;
+            self.since = at;
         }
     }
 
-    /// Begins small.
-    pub fn restart(&mut self, _now: Instant) {
-        self.limit = f64::from(self.rules.min);
-    }
-
-    /// Time passes.
-    pub fn tick(&mut self, _now: Instant) -> Option<Why> {
-        None
+    fn most(&self) -> u32 {
+        self.now.max(self.before)
     }
 }
+
+#[cfg(test)]
+mod tests;

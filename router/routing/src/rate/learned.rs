@@ -1,0 +1,157 @@
+//! The pace that refusals tell.
+//!
+//! CUBIC (Ha, Rhee, Xu, 2008; RFC 9438) on the rate of accepted tries, as the adaptive retry mode of
+//! the AWS SDKs has it: a refusal cuts the rate by a share, then it climbs fast towards where it was
+//! refused, stays there, and only then looks further, faster and faster. Three things differ. The
+//! time to the plateau is fixed, because the aim is to find a doubled capacity within 30 s whatever
+//! the rate is. The first cut is small (a token bucket refuses only what is too much), later ones of
+//! the same streak are deeper. And a rate that is not used does not grow.
+
+use super::flow::Flow;
+
+/// Seconds from a cut until the rate is back where it was cut. At `2.2` times this after that, it has
+/// doubled; a bucket that was left to fill meanwhile refuses again at twice this.
+const PLATEAU: f64 = 8.0;
+/// What is left after the first, second and any later cut of a streak.
+const CUTS: [f64; 3] = [0.9, 0.7, 0.5];
+/// A cut within so many seconds of the last one belongs to its streak.
+const STREAK: f64 = 3.0;
+/// The pace counts as used when so much of it is.
+const USED: f64 = 0.8;
+/// Seconds without a refusal after which an unused pace is forgotten.
+const FORGET: f64 = 120.0;
+/// The slowest pace, in requests per second: one in a minute.
+const SLOWEST: f64 = 1.0 / 60.0;
+/// Seconds of the pace that may come at once after a lull: at first, at least, at most.
+const LULL: [f64; 3] = [1.0, 0.05, 2.0];
+
+/// What is known from refusals. Times are seconds since the lane's origin.
+#[derive(Debug, Clone)]
+pub(super) struct Learned {
+    /// Tries that the provider accepted.
+    accepted: Flow,
+    /// Mean tokens of a served try.
+    tokens: f64,
+    curve: Option<Curve>,
+    last_cut: f64,
+    streak: usize,
+    /// Seconds of the pace that may come at once.
+    lull: f64,
+    /// Where the clock of the curve was last looked at.
+    seen: f64,
+    /// The end of the last pause.
+    resumed: f64,
+}
+
+/// A rate as a function of time: requests per second.
+#[derive(Debug, Clone, Copy)]
+struct Curve {
+    top: f64,
+    /// The share that was cut off the top.
+    depth: f64,
+    /// When it began. It is moved along while the rate is not used.
+    began: f64,
+}
+
+impl Curve {
+    fn at(&self, now: f64) -> f64 {
+        let beyond = ((now - self.began) / PLATEAU - 1.0).clamp(-1.0, 20.0);
+        (self.top * (1.0 + self.depth * beyond * beyond * beyond)).max(SLOWEST)
+    }
+}
+
+impl Learned {
+    pub(super) fn new() -> Self {
+        Self {
+            accepted: Flow::new(0.0),
+            tokens: 0.0,
+            curve: None,
+            last_cut: f64::NEG_INFINITY,
+            streak: 0,
+            lull: LULL[0],
+            seen: 0.0,
+            resumed: f64::NEG_INFINITY,
+        }
+    }
+
+    /// The provider accepted a try.
+    pub(super) fn accepted(&mut self, now: f64) {
+        self.accepted.add(now);
+        self.hold(now);
+    }
+
+    /// A try was served with so many tokens.
+    pub(super) fn served(&mut self, tokens: u64) {
+        let tokens = tokens as f64;
+        self.tokens = if self.tokens == 0.0 { tokens } else { self.tokens + (tokens - self.tokens) / 32.0 };
+    }
+
+    /// Nobody may begin until `until`.
+    pub(super) fn paused(&mut self, now: f64, until: f64) {
+        if let Some(curve) = &mut self.curve {
+            curve.began += (until - now.max(self.resumed)).max(0.0);
+        }
+        self.resumed = self.resumed.max(until);
+    }
+
+    /// A try that began at `began` was refused. Once per round trip: not where it began before the last
+    /// cut.
+    pub(super) fn refused(&mut self, now: f64, began: f64) {
+        if began < self.last_cut {
+            return;
+        }
+        let measured = self.accepted.per_second(now);
+        let rate = match self.curve {
+            Some(curve) => curve.at(now).min(measured.max(curve.at(now) * 0.5)),
+            None if measured > 0.0 => measured,
+            None => return,
+        };
+        let unused = self.curve.is_some_and(|curve| measured < curve.at(now) * USED);
+        if unused && self.lull > LULL[1] {
+            // The pace is not reached: what came at once was too much.
+            self.lull = (self.lull * 0.5).max(LULL[1]);
+            self.last_cut = now;
+            return;
+        }
+        self.streak = if now - self.last_cut < STREAK { self.streak + 1 } else { 0 };
+        self.lull = (self.lull * 1.1).min(LULL[2]);
+        let left = CUTS.get(self.streak).or(CUTS.last()).copied().unwrap_or(0.5);
+        self.curve = Some(Curve { top: rate.max(SLOWEST), depth: 1.0 - left, began: now });
+        self.last_cut = now;
+        self.seen = now;
+    }
+
+    /// Requests per second and seconds of burst, where there was a refusal to learn from.
+    pub(super) fn pace(&self, now: f64) -> Option<(f64, f64)> {
+        self.curve.map(|curve| (curve.at(now), self.lull))
+    }
+
+    /// Mean tokens of a try; 0 while none was served.
+    pub(super) fn tokens(&self) -> f64 {
+        self.tokens
+    }
+
+    /// How much of the pace is used, 1 being all; `None` without a pace.
+    pub(super) fn used(&self, now: f64) -> Option<f64> {
+        self.curve.map(|curve| self.accepted.per_second(now) / curve.at(now))
+    }
+
+    /// Moves the curve along for the time in which its rate was not used.
+    fn hold(&mut self, now: f64) {
+        let passed = (now - self.seen).max(0.0);
+        self.seen = now;
+        if let Some(curve) = &mut self.curve
+            && now > self.resumed
+            && self.accepted.per_second(now) < curve.at(now) * USED
+            // Right after a cut the measure still holds what came before, and the other way round
+            // after a pause: neither is waited for.
+            && now - self.last_cut > 2.0
+            && now - self.resumed > 2.0
+        {
+            curve.began += passed;
+            if now - self.last_cut > FORGET {
+                self.curve = None;
+            }
+        }
+    }
+}

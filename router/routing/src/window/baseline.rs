@@ -1,0 +1,132 @@
+//! How soon a lane answers that has room.
+//!
+//! Three things are told apart. The *shape*: first tokens of long prompts come later, so like is
+//! compared with like: prompts are told apart by the power of two of their length, and the shape is
+//! how the classes differ from each other. A class that was seldom seen is bounded by the others: a
+//! longer prompt's time holds for a shorter one, and time grows at most in proportion to length. The
+//! *level*: how late the first quartile of a round is against the shape while nothing waits. And the
+//! *noise* of that quartile from round to round, below which nothing is concluded.
+//!
+//! The level follows an earlier round quickly, because nothing makes a lane answer sooner than it
+//! can, and a later one as slowly as a lane's nature changes, except after a drain of the window: a
+//! standing queue would become the norm otherwise, the drift that gradient limiters are known for.
+//!
+//! Everything is in logarithms of seconds: a lane that is twice as slow is so at every length.
+
+use std::f64::consts::LN_2;
+
+/// Classes: prompts of 1, 2 to 3, 4 to 7 tokens, and so on.
+const CLASSES: usize = 24;
+/// What a round moves the level by, of the distance.
+const GAIN: f64 = 0.25;
+/// How far later rounds move it up in a second: twofold in four minutes.
+const CREEP: f64 = 0.003;
+/// The least of it that a first token moves its class by.
+const SHAPE_GAIN: f64 = 1.0 / 64.0;
+/// A class of fewer samples is bounded by the others.
+const MATURE: u32 = 8;
+/// Mean absolute difference of two normal values, in standard deviations.
+const DIFFERENCE: f64 = 1.128;
+
+/// The norm of a lane.
+#[derive(Debug, Clone)]
+pub(super) struct Baseline {
+    classes: [Class; CLASSES],
+    level: Option<f64>,
+    noise: f64,
+    /// The last round's quartile, and when it was.
+    last: Option<(f64, f64)>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Class {
+    log: f64,
+    samples: u32,
+}
+
+/// Whether a round was one of a drained window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Window {
+    Drained,
+    Open,
+}
+
+impl Baseline {
+    pub(super) fn new() -> Self {
+        Self { classes: [Class::default(); CLASSES], level: None, noise: 0.0, last: None }
+    }
+
+    /// How late a first token is that came after `seconds` for a prompt of `tokens`, against the shape
+    /// alone.
+    pub(super) fn lateness(&mut self, tokens: u64, seconds: f64) -> f64 {
+        let log = seconds.max(1e-6).ln();
+        let place = place(tokens);
+        let bound = self.bound(place);
+        let Some(class) = self.classes.get_mut(place) else { return 0.0 };
+        if class.samples == 0 {
+            *class = Class { log: bound.unwrap_or(log).min(log), samples: 1 };
+        }
+        let expected = if class.samples < MATURE { bound.unwrap_or(class.log) } else { class.log };
+        log - expected
+    }
+
+    /// The lateness of a round, given its first quartile; 0 for the first round of all, from which the
+    /// norm begins.
+    pub(super) fn late(&mut self, quartile: f64) -> f64 {
+        quartile - *self.level.get_or_insert(quartile)
+    }
+
+    /// How late a try may be, against the shape alone, without being called late.
+    pub(super) fn within(&self, tolerance: f64) -> f64 {
+        self.level.unwrap_or(0.0) + tolerance
+    }
+
+    /// Whether there is a norm.
+    pub(super) fn is_known(&self) -> bool {
+        self.level.is_some()
+    }
+
+    /// The standard deviation of rounds by nature.
+    pub(super) fn noise(&self) -> f64 {
+        self.noise
+    }
+
+    /// Learns from a round at `at` seconds in which nothing waited to speak of.
+    pub(super) fn learn(&mut self, at: f64, quartile: f64, window: Window) {
+        let level = self.level.unwrap_or(quartile);
+        let (last, when) = self.last.unwrap_or((quartile, at));
+        self.last = Some((quartile, at));
+        self.noise += ((quartile - last).abs() / DIFFERENCE - self.noise) / 16.0;
+        let distance = quartile - level;
+        let moved = match window {
+            Window::Open if distance > 0.0 => (distance * GAIN).min(CREEP * (at - when).clamp(0.0, 60.0)),
+            Window::Open | Window::Drained => distance * GAIN,
+        };
+        self.level = Some(level + moved);
+    }
+
+    /// Learns how a class differs: a first token for a prompt of `tokens` was later than the mean of its
+    /// round by `residual`.
+    pub(super) fn shape(&mut self, tokens: u64, residual: f64) {
+        if let Some(class) = self.classes.get_mut(place(tokens)) {
+            class.samples = class.samples.saturating_add(1);
+            class.log += residual.clamp(-1.0, 1.0) * (1.0 / f64::from(class.samples)).max(SHAPE_GAIN);
+        }
+    }
+
+    /// A round's first quartile is the norm from now on.
+    pub(super) fn adopt(&mut self, quartile: f64) {
+        self.level = Some(quartile);
+    }
+
+    /// What the other classes say about one that is not known yet.
+    fn bound(&self, place: usize) -> Option<f64> {
+        let known = self.classes.iter().enumerate().filter(|(_, class)| class.samples >= MATURE);
+        let bounds = known.map(|(other, class)| class.log + place.saturating_sub(other) as f64 * LN_2);
+        bounds.reduce(f64::min)
+    }
+}
+
+fn place(tokens: u64) -> usize {
+    (tokens.max(1).ilog2() as usize).min(CLASSES - 1)
+}

@@ -1,0 +1,90 @@
+//! The first tokens of one round: of tries that began after the last cut.
+
+/// The samples of a round. Times are seconds, lateness logarithms of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Round {
+    /// Tries that began before are of an earlier round.
+    began: f64,
+    /// First tokens that come before are of the quickest tries alone.
+    opens: f64,
+    samples: [Sample; Round::MOST],
+    len: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sample {
+    pub(super) took: f64,
+    /// Against the shape alone.
+    pub(super) lateness: f64,
+    pub(super) tokens: u64,
+    pub(super) in_flight: u32,
+    /// It began with the window full, after the last growth.
+    pub(super) full: bool,
+}
+
+/// A slow first token takes so many times as long as a typical one.
+const SLOW: f64 = 1.75;
+
+/// What a round says: its sample at the first quartile of lateness.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Reading {
+    pub(super) took: f64,
+    pub(super) quartile: f64,
+    /// The mean lateness.
+    pub(super) mean: f64,
+    pub(super) in_flight: u32,
+    /// At least half of its tries began with the window full.
+    pub(super) full: bool,
+}
+
+impl Round {
+    /// The samples of the longest round.
+    pub(super) const MOST: usize = 16;
+
+    /// A round of tries that begin at `began` or later, where a first token typically takes `typical`: it
+    /// opens when also slow ones can be among those that come.
+    pub(super) fn after(began: f64, typical: f64) -> Self {
+        Self { began, opens: began + SLOW * typical, samples: [Sample::default(); Self::MOST], len: 0 }
+    }
+
+    /// The round that follows where nothing was cut.
+    pub(super) fn next(&self) -> Self {
+        Self { len: 0, ..*self }
+    }
+
+    pub(super) fn opens(&self) -> f64 {
+        self.opens
+    }
+
+    pub(super) fn began(&self) -> f64 {
+        self.began
+    }
+
+    pub(super) fn samples(&self) -> &[Sample] {
+        self.samples.get(..self.len).unwrap_or_default()
+    }
+
+    /// Adds a sample; nothing where it is full.
+    pub(super) fn add(&mut self, sample: Sample) {
+        if let Some(place) = self.samples.get_mut(self.len) {
+            *place = sample;
+            self.len += 1;
+        }
+    }
+
+    /// Sorts the samples and reads them.
+    pub(super) fn read(&mut self) -> Option<Reading> {
+        let samples = self.samples.get_mut(..self.len)?;
+        samples.sort_unstable_by(|one, other| one.lateness.total_cmp(&other.lateness));
+        let full = samples.iter().filter(|sample| sample.full).count();
+        let sample = samples.get(self.len / 4)?;
+        let mean = samples.iter().map(|sample| sample.lateness).sum::<f64>() / self.len as f64;
+        Some(Reading {
+            took: sample.took,
+            quartile: sample.lateness,
+            mean,
+            in_flight: sample.in_flight,
+            full: full * 2 >= self.len,
+        })
+    }
+}
