@@ -4,7 +4,7 @@
 //! what it counts (exponentially weighted, horizon [`HORIZON`]), divided by the time that was observed,
 //! decayed in the same way. Dividing by the decayed time and not by the horizon makes the rate right
 //! from the first moment on (it is the bias correction of Kingma and Ba's Adam, 2014): constant service
-//! gives its own rate exactly, whenever one asks. Time in which nobody waits says nothing about what the
+//! gives its own rate, to within one request, whenever one asks. Time in which nobody waits says nothing about what the
 //! queue could do, and does not pass ([`Drain::pause`]).
 //!
 //! The answer is the time after which the place is reached *surely enough*: of `n` requests counted, a
@@ -50,8 +50,12 @@ impl Drain {
         self.seen = None;
     }
 
-    /// A request got its turn, and was charged so many tokens.
+    /// A request got its turn, and was charged so many tokens. While time stands still it begins to
+    /// pass, and the request is not counted: nobody knows how long it took.
     pub fn on_served(&mut self, now: Instant, tokens: u64) {
+        if self.seen.is_none() {
+            return self.resume(now);
+        }
         self.pass(now);
         self.requests += 1.0;
         self.tokens += tokens as f64;
@@ -84,9 +88,7 @@ impl Drain {
     /// As it is at `now`.
     fn at(&self, now: Instant) -> Self {
         let mut then = *self;
-        if then.seen.is_some() {
-            then.pass(now);
-        }
+        then.pass(now);
         then
     }
 
@@ -106,9 +108,11 @@ impl Drain {
         Some(Duration::from_secs_f64(seconds))
     }
 
+    /// Time passes up to `now`, unless it stands still.
     fn pass(&mut self, now: Instant) {
-        let since = self.seen.map_or(0.0, |seen| now.saturating_duration_since(seen).as_secs_f64());
-        self.seen = Some(self.seen.map_or(now, |seen| seen.max(now)));
+        let Some(seen) = self.seen else { return };
+        let since = now.saturating_duration_since(seen).as_secs_f64();
+        self.seen = Some(seen.max(now));
         let horizon = HORIZON.as_secs_f64();
         let kept = (-since / horizon).exp();
         self.requests *= kept;
@@ -117,3 +121,6 @@ impl Drain {
         self.observed = self.observed * kept + horizon * (1.0 - kept);
     }
 }
+
+#[cfg(test)]
+mod tests;

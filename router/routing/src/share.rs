@@ -117,3 +117,6 @@ pub fn victim(candidates: impl Iterator<Item = Running>) -> Option<usize> {
         .min_by_key(|(_, running)| (running.phase, running.began))
         .map(|(place, _)| place)
 }
+
+#[cfg(test)]
+mod tests;

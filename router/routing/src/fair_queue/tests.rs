@@ -6,6 +6,7 @@ mod order;
 mod shares;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;

@@ -176,7 +176,7 @@ fn play(weights: &[u32], events: &[Event]) {
 }
 
 proptest! {
-    #![proptest_config(config(800, 0x1996_0097))]
+    #![proptest_config(config(300, 0x1996_0097))]
 
     #[test]
     fn services_differ_by_no_more_than_the_published_bound(

@@ -154,9 +154,9 @@ fn wrong_estimates_do_not_change_the_shares() {
     let mut desk = Desk::silver(3);
     let mut running = VecDeque::new();
     let mut used = [0u64; 3];
-    for flow in 0..3 {
+    for (flow, estimate) in estimates.into_iter().enumerate() {
         for _ in 0..20 {
-            desk.push(flow, 1, estimates[flow]);
+            desk.push(flow, 1, estimate);
         }
     }
     for _ in 0..30_000 {
