@@ -1,8 +1,10 @@
-//! Step 4: the plan is walked: try, fail over, try again, give up.
+//! Step 5: the plan is walked: try, fail over, try again, give up.
 //!
 //! Nothing has reached the caller yet while this step runs, so a failed try can be given up for
 //! another without a trace: a stream's first chunks are held back until they carry content
-//! ([`hold`]), and only then does the answer begin.
+//! ([`trial`]), and only then does the answer begin. For the same reason a bronze try that gold preempts
+//! while this step runs goes back to the queue unseen, and a second target can be asked beside a slow one
+//! ([`beside`]).
 //!
 //! # What a further try costs
 //!
@@ -13,22 +15,27 @@
 //! been saved. In a total outage every target is failing after its first answer, so all further
 //! tries are paid for, and there are at most 1.1 tries to a request.
 
+mod beside;
 mod budget;
 mod failures;
-mod hold;
+mod hedge;
+mod trial;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use atp_core::{Error, ErrorKind, Exchange, Payload, Rope};
-use atp_routing::{Order, Step as Next, Walk};
+use atp_routing::{Order, Step as Next, Walk, plan};
 
 pub(crate) use self::budget::Budget;
 use self::failures::Failures;
-pub(crate) use self::hold::{Held, Opening};
+pub(crate) use self::hedge::Hedging;
+pub(crate) use self::trial::{Held, Opening};
+use crate::choose;
 use crate::clock;
 use crate::live::Route;
+use crate::queue::{self, Bounds, Who};
 use crate::settle::Books;
 use crate::snapshot::Retries;
 
@@ -40,17 +47,35 @@ pub(crate) struct Plan<'a> {
     pub(crate) star: Option<&'a Range<usize>>,
     pub(crate) retries: &'a Retries,
     pub(crate) order: Order,
+    pub(crate) bounds: Bounds,
 }
 
 /// Walks the plan to an answer that has begun, or to the error that tells most.
-pub(crate) async fn run(books: &mut Books, plan: Plan<'_>, mut payload: Payload) -> Result<(Opening, Instant), Error> {
-    let mut now = clock::now();
+pub(crate) async fn run(
+    books: &mut Books,
+    plan: Plan<'_>,
+    mut payload: Payload,
+    now: Instant,
+) -> Result<(Opening, Instant), Error> {
+    // Who had to wait for his turn begins only now.
+    let mut now = if books.queued.is_zero() { now } else { clock::now() };
     let mut walker = Walker::new(books, plan, now);
     let mut target = walker.first()?;
     loop {
         let (sent, rest) = share(payload);
-        let result = walker.ask(target, sent, now).await;
+        let tried = walker.ask(&mut target, sent, rest.as_ref(), now).await;
         now = clock::now();
+        let result = match tried {
+            Tried::Opened(opening) => Ok(opening),
+            Tried::Failed(error) => Err(error),
+            Tried::Preempted => {
+                walker.books.gives_way(now);
+                let Some(rope) = rest else { return Err(queue::preempted(Some(&walker.route.pool), now)) };
+                (target, now) = walker.turn_anywhere(target, now).await?;
+                payload = Payload::Rope(rope);
+                continue;
+            }
+        };
         let error = match &result {
             Ok(opening) => match opening.failure() {
                 None => return result.map(|opening| (opening, now)),
@@ -60,18 +85,28 @@ pub(crate) async fn run(books: &mut Books, plan: Plan<'_>, mut payload: Payload)
         };
         let next = rest.and_then(|rope| Some((walker.next(target, &error, now)?, rope)));
         let Some((next, rope)) = next else {
-            return walker.give_up(result).map(|opening| (opening, now));
+            return walker.give_up(result, now).map(|opening| (opening, now));
         };
-        // What is given up is cancelled before the next one begins.
+        // What is given up is cancelled, and its slot given back, before the next one begins.
         drop(result);
-        walker.go_on(error);
+        walker.go_on(error, now);
         if let Some(at) = next.at {
             clock::until(at).await;
             now = clock::now();
         }
         target = next.target;
+        now = walker.turn_at(target, now).await?;
         payload = Payload::Rope(rope);
     }
+}
+
+/// How a try ended of which the caller has seen nothing yet.
+#[expect(clippy::large_enum_variant, reason = "it is made once to a try, and nearly always the large one")]
+enum Tried {
+    Opened(Opening),
+    Failed(Error),
+    /// Gold has taken its slot.
+    Preempted,
 }
 
 /// The payload of this try, and what the next one would send, where there can be a next one.
@@ -92,7 +127,7 @@ struct Walker<'a> {
     walk: Walk,
     failures: Failures,
     total: Duration,
-    deadline: Instant,
+    bounds: Bounds,
 }
 
 /// The next try: which target, and when.
@@ -103,7 +138,7 @@ struct NextTry {
 
 impl<'a> Walker<'a> {
     fn new(books: &'a mut Books, plan: Plan<'a>, now: Instant) -> Self {
-        let Plan { exchange, route, star, retries, order } = plan;
+        let Plan { exchange, route, star, retries, order, bounds } = plan;
         books.shared.budget.deposit(now);
         let total = exchange.patience.map_or(route.total, |patience| patience.min(route.total));
         Self {
@@ -115,30 +150,18 @@ impl<'a> Walker<'a> {
             walk: Walk::new(order),
             failures: Failures::default(),
             total,
-            deadline: now + total,
+            bounds,
         }
     }
 
     fn first(&mut self) -> Result<usize, Error> {
-        match self.walk.next(self.deadline, &self.retries.rules) {
+        match self.walk.next(self.bounds.deadline, &self.retries.rules) {
             Next::Ask(target) => Ok(target),
             Next::AskAgain(..) | Next::Stop => {
                 let text = format!("no target of `{}` can serve", self.route.name);
                 Err(Error::router(ErrorKind::NoModelsAvailable, text))
             }
         }
-    }
-
-    /// One try, to the point where its answer may begin.
-    async fn ask(&mut self, target: usize, payload: Payload, now: Instant) -> Result<Opening, Error> {
-        let left = self.deadline.saturating_duration_since(now);
-        let Some(lane) = self.route.lanes.get(target).filter(|_| !left.is_zero()) else {
-            return Err(self.failures.out_of_time(self.total));
-        };
-        let model = lane.model_for(&self.exchange.model, self.star);
-        self.books.try_begins(target, &model, now);
-        let answer = lane.ask(self.exchange, &model, payload, left).await?;
-        hold::until_content(answer, hold::rule(self.exchange)).await
     }
 
     /// The next try after `failed` has failed, if there is one that may help and that the gateway
@@ -151,11 +174,14 @@ impl<'a> Walker<'a> {
         self.walk.failed(failed, failures::again(error), now, rules, &mut rand::rng());
         let shared = &self.books.shared;
         loop {
-            let (target, at) = match self.walk.next(self.deadline, rules) {
+            let (target, at) = match self.walk.next(self.bounds.deadline, rules) {
                 Next::Ask(target) => (target, None),
                 Next::AskAgain(target, at) => (target, Some(at)),
                 Next::Stop => return None,
             };
+            if self.is_closed(target, at.unwrap_or(now), now) {
+                continue;
+            }
             if self.works(target, failed) || shared.budget.withdraw(&self.retries.budget, now) {
                 return Some(NextTry { target, at });
             }
@@ -163,13 +189,44 @@ impl<'a> Walker<'a> {
         }
     }
 
+    /// Whether it is known already that no turn of the lane will come in time.
+    fn is_closed(&self, target: usize, at: Instant, now: Instant) -> bool {
+        self.route
+            .pool
+            .opens_at(target, now)
+            .is_some_and(|opens| opens.is_none_or(|opens| opens > self.bounds.until(at)))
+    }
+
+    /// A turn at the lane `target`, for an exchange that had one before, and the time then.
+    async fn turn_at(&mut self, target: usize, now: Instant) -> Result<Instant, Error> {
+        let Some(bill) = &self.books.bill else { return Ok(now) };
+        if let Some(turn) = self.route.pool.try_turn_at(target, &bill.flow, bill.expected, now) {
+            self.books.take_turn(turn);
+            return Ok(now);
+        }
+        let order = Order::from_slice(&[target]);
+        let waited = queue::wait(self.books, self.route, &order, Who::Again, self.bounds, now).await;
+        match waited {
+            Ok(_) => Ok(clock::now()),
+            // What the providers said tells more than that there was no room elsewhere.
+            Err(refusal) => Err(std::mem::take(&mut self.failures).worst(refusal)),
+        }
+    }
+
+    /// A turn at whichever lane has one first, for an exchange that gave way: the lane, and the time then.
+    async fn turn_anywhere(&mut self, before: usize, now: Instant) -> Result<(usize, Instant), Error> {
+        let order = choose::beginning_with(before, plan::as_configured(self.route.lanes.len()));
+        let place = queue::wait(self.books, self.route, &order, Who::Again, self.bounds, now).await?;
+        Ok((place, clock::now()))
+    }
+
     fn works(&self, target: usize, failed: usize) -> bool {
         target != failed && self.route.lanes.get(target).is_some_and(|lane| !lane.is_failing())
     }
 
     /// Notes a failed try that another one follows.
-    fn go_on(&mut self, error: Error) {
-        self.books.try_failed(&error);
+    fn go_on(&mut self, error: Error, now: Instant) {
+        self.books.try_failed(&error, now);
         self.books.shared.metrics.count_retry(error.kind());
         tracing::debug!(
             request_id = %self.exchange.id, model = &*self.route.name, attempts = self.walk.tries(),
@@ -180,9 +237,9 @@ impl<'a> Walker<'a> {
 
     /// No other try follows: an error told inside an answer goes out as the provider told it, any
     /// other is the exchange's.
-    fn give_up(self, result: Result<Opening, Error>) -> Result<Opening, Error> {
+    fn give_up(self, result: Result<Opening, Error>, now: Instant) -> Result<Opening, Error> {
         result.map_err(|error| {
-            self.books.try_failed(&error);
+            self.books.try_failed(&error, now);
             self.failures.worst(error)
         })
     }

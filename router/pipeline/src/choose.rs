@@ -1,4 +1,4 @@
-//! Step 3: which targets are asked, in which order.
+//! Step 4: which targets are asked, in which order.
 
 mod nearest;
 
@@ -17,6 +17,15 @@ pub(crate) fn order(route: &Route) -> Order {
         Some(weights) => plan::by_weight(weights, &mut rand::rng()),
         None => plan::as_configured(route.lanes.len()),
     }
+}
+
+/// The order, with the lane first that has given a turn.
+pub(crate) fn beginning_with(granted: usize, mut order: Order) -> Order {
+    let place = order.iter().position(|lane| *lane == granted);
+    if let Some(passed) = place.and_then(|place| order.get_mut(..=place)) {
+        passed.rotate_right(1);
+    }
+    order
 }
 
 /// What was found, or a refusal that names what could have been asked for.

@@ -17,6 +17,11 @@ pub(crate) async fn until(at: Instant) {
     tokio::time::sleep_until(tokio::time::Instant::from_std(at)).await;
 }
 
+/// What `future` comes to, where it does so before `at`.
+pub(crate) async fn before<T>(at: Instant, future: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout_at(tokio::time::Instant::from_std(at), future).await.ok()
+}
+
 /// The same clock for rate limiters.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct LimiterClock;

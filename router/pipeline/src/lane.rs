@@ -1,4 +1,4 @@
-//! Step 5: one provider-model pair.
+//! Step 6: one provider-model pair.
 //!
 //! The innermost step, so that every *try* is seen here: what it asked, how it ended, and what the
 //! last one told about the provider's health.
@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use atp_core::port::{BoxFuture, Provider, Try};
-use atp_core::{Answer, Error, ErrorKind, Exchange, Payload, Price, Side, Timeouts};
+use atp_core::{Answer, Continuity, Error, ErrorKind, Exchange, Payload, Price, RateFacts, Side, Timeouts, Usage};
+
+use atp_routing::control::Verdict;
 
 use crate::metrics::{LaneMetrics, PipelineMetrics};
 use crate::snapshot::{PriceByName, Target};
@@ -57,11 +59,28 @@ impl TryOutcome {
     fn of(error: &Error) -> Self {
         match (error.kind(), error.side()) {
             (ErrorKind::ProviderOverloaded, _) => Self::Overloaded,
-            (ErrorKind::Cancelled, _) => Self::Cancelled,
+            (ErrorKind::Cancelled | ErrorKind::Preempted, _) => Self::Cancelled,
             (_, Side::Caller) => Self::Served,
             (_, Side::Router | Side::Provider) => Self::Failed,
         }
     }
+}
+
+/// What a try that failed with `error` tells the lane's window and breaker. Blame is exact: what the caller
+/// or the router did wrong tells nothing.
+pub(crate) fn verdict(outcome: TryOutcome, error: &Error) -> Verdict {
+    match (outcome, error.kind(), error.side()) {
+        (TryOutcome::Overloaded, ..) => Verdict::Overloaded { pause: error.retry_after() },
+        (TryOutcome::Cancelled | TryOutcome::Served, ..) | (_, _, Side::Caller | Side::Router) => Verdict::Cancelled,
+        (_, ErrorKind::ProviderAuth, _) => Verdict::BadKey,
+        (_, ErrorKind::TimeoutFirstByte | ErrorKind::TimeoutIdle | ErrorKind::TimeoutTotal, _) => Verdict::TimedOut,
+        (TryOutcome::Failed, ..) => Verdict::Failed,
+    }
+}
+
+/// What the provider told about its limits when it refused.
+pub(crate) fn limits(error: &Error) -> RateFacts {
+    error.provider_reply().map(|reply| reply.limits).unwrap_or_default()
 }
 
 impl Lane {
@@ -99,7 +118,8 @@ impl Lane {
         payload: Payload,
         left: Duration,
     ) -> BoxFuture<'a, Result<Answer, Error>> {
-        self.provider.call(Try { exchange, model, payload, timeouts: self.timeouts.capped(left) })
+        let continuity = Continuity::None;
+        self.provider.call(Try { exchange, model, payload, continuity, timeouts: self.timeouts.capped(left) })
     }
 
     /// How a try ended that failed with `error`, when its caller's patience was `patience`.
@@ -115,6 +135,14 @@ impl Lane {
         };
         let shortened = patience.is_some_and(|patience| patience < timer);
         if shortened { TryOutcome::Cancelled } else { TryOutcome::of(error) }
+    }
+
+    /// Counts what a try has cost that is no part of an answer.
+    pub(crate) fn spent(&self, usage: &Usage, model: &str) {
+        self.metrics.count_usage(usage);
+        if let Some(price) = self.price_of(model) {
+            self.metrics.count_cost(price.cost(usage));
+        }
     }
 
     /// Whether the last try that told anything failed. A try of such a lane is paid for from the

@@ -11,7 +11,7 @@
 mod attempt;
 mod choose;
 mod clock;
-mod flow;
+pub mod flow;
 mod lane;
 mod leave;
 mod limit;
@@ -19,6 +19,7 @@ mod live;
 pub mod metrics;
 pub mod permit;
 mod pipeline;
+mod queue;
 mod settle;
 pub mod snapshot;
 pub mod stack;

@@ -1,20 +1,27 @@
 //! A snapshot made ready for the request path: names in a table, patterns in order, every metric
 //! handle resolved, so that a request hashes one name and no label.
 
+mod check;
+
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use atp_core::port::ModelCard;
-use atp_core::{Error, ErrorKind, Exchange, Operation, Price, Timeouts};
+use atp_core::{Caller, Error, Exchange, Operation, Price, Qos, Timeouts};
 
-use crate::flow::Tenants;
+use crate::attempt::Hedging;
+use crate::clock;
+use crate::flow::flow_cell::FlowCell;
+use crate::flow::pool::Pool;
+use crate::flow::{Registry, Tenants};
 use crate::lane::Lane;
+use crate::leave::Spawn;
 use crate::limit::KeyState;
 use crate::metrics::{PipelineMetrics, RouteMetrics};
-use crate::snapshot::{Model, OnDisconnect, RawProvider, Retries, Snapshot, Target};
+use crate::snapshot::{Model, OnDisconnect, Queue, RawProvider, Retries, Snapshot, Target};
 
 /// The configuration that new exchanges begin with.
 pub(crate) struct Live {
@@ -24,6 +31,7 @@ pub(crate) struct Live {
     pub(crate) max_concurrent: usize,
     pub(crate) keys: Box<[KeyState]>,
     pub(crate) tenants: Tenants,
+    pub(crate) flow: Registry,
     /// The models whose names are not patterns, in configured order, for listing.
     listed: Vec<Arc<Route>>,
     names: HashMap<Arc<str>, Arc<Route>>,
@@ -40,6 +48,12 @@ pub(crate) struct Route {
     /// One weight per lane, where any is configured.
     pub(crate) weights: Option<Box<[f64]>>,
     pub(crate) on_disconnect: OnDisconnect,
+    /// Who waits for it.
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) queue: Queue,
+    pub(crate) hedge: Option<Hedging>,
+    /// The pool's flows by tenant and class, so that a request hashes no name.
+    flows: Box<[OnceLock<Arc<FlowCell>>]>,
     /// The shortest total of its lanes.
     pub(crate) total: Duration,
     pub(crate) metrics: RouteMetrics,
@@ -83,8 +97,11 @@ impl Live {
     pub(crate) fn resolve(
         snapshot: &Snapshot,
         metrics: &PipelineMetrics,
+        spawn: &Spawn,
         before: Option<&Self>,
+        now: Instant,
     ) -> Result<Self, Error> {
+        check::check(snapshot)?;
         let mut live = Self {
             version: snapshot.version,
             created: snapshot.created,
@@ -92,45 +109,40 @@ impl Live {
             max_concurrent: snapshot.max_concurrent.map_or(usize::MAX, std::num::NonZeroUsize::get),
             keys: KeyState::resolve(&snapshot.keys, before.map_or(&[], |live| &live.keys)),
             tenants: Tenants::resolve(&snapshot.tenants, before.map(|live| &live.tenants)),
+            flow: Registry::resolve(snapshot, before.map(|live| &live.flow), spawn, now),
             listed: Vec::new(),
             names: HashMap::new(),
             patterns: Vec::new(),
             raw: HashMap::new(),
         };
-        for model in &snapshot.models {
-            live.add_model(model, metrics)?;
+        live.flow.set_weights(&live.tenants);
+        let pools: Vec<Arc<Pool>> = live.flow.pools.iter().map(|entry| Arc::clone(&entry.pool)).collect();
+        let mut pools = pools.into_iter();
+        for (model, pool) in snapshot.models.iter().zip(&mut pools) {
+            live.add_model(model, pool, metrics);
         }
         // A stable sort: of two equally long prefixes the one with the longer suffix, then the one
         // configured first, wins.
         live.patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse((pattern.prefix.len(), pattern.suffix.len())));
-        for raw in &snapshot.providers {
+        for (raw, pool) in snapshot.providers.iter().zip(pools) {
             let name = Arc::clone(raw.provider.name());
-            let route = Arc::new(Route::raw(raw, metrics));
-            if live.raw.insert(Arc::clone(&name), route).is_some() {
-                return Err(configuration(format!("providers.{name}: the name stands twice; choose another")));
-            }
+            let route = Arc::new(Route::raw(raw, pool, live.tenants.len(), metrics));
+            live.raw.insert(name, route);
         }
         Ok(live)
     }
 
-    fn add_model(&mut self, model: &Model, metrics: &PipelineMetrics) -> Result<(), Error> {
-        let route = Arc::new(Route::model(model, metrics)?);
+    fn add_model(&mut self, model: &Model, pool: Arc<Pool>, metrics: &PipelineMetrics) {
+        let route = Arc::new(Route::model(model, pool, self.tenants.len(), metrics));
         if !model.name.contains('*') {
             self.listed.push(Arc::clone(&route));
         }
         for name in std::iter::once(&model.name).chain(&model.aliases) {
-            if let Some(pattern) = Pattern::parse(name) {
-                if pattern.suffix.contains('*') {
-                    return Err(configuration(format!("models.{name}: a pattern may hold one `*`; it holds more")));
-                }
-                self.patterns.push((pattern, Arc::clone(&route)));
-            } else if self.names.insert(Arc::clone(name), Arc::clone(&route)).is_some() {
-                return Err(configuration(format!(
-                    "models.{name}: the name stands twice, as a model or an alias; choose another"
-                )));
+            match Pattern::parse(name) {
+                Some(pattern) => self.patterns.push((pattern, Arc::clone(&route))),
+                None => _ = self.names.insert(Arc::clone(name), Arc::clone(&route)),
             }
         }
-        Ok(())
     }
 
     /// Who serves what `exchange` asks for.
@@ -174,11 +186,6 @@ impl Live {
         self.find_model(name).map(|found| self.card_of(Arc::from(name), &found.route))
     }
 
-    /// The state of sharing.
-    pub(crate) fn flow(&self) -> crate::view::FlowView {
-        crate::view::FlowView { jain: 1.0, ..Default::default() }
-    }
-
     fn card_of(&self, id: Arc<str>, route: &Route) -> ModelCard {
         let owner = route.lanes.first().map_or_else(|| Arc::from(""), |lane| Arc::clone(lane.provider.name()));
         ModelCard { id, owner, created: self.created }
@@ -186,39 +193,37 @@ impl Live {
 }
 
 impl Route {
-    fn model(model: &Model, metrics: &PipelineMetrics) -> Result<Self, Error> {
+    fn model(model: &Model, pool: Arc<Pool>, tenants: usize, metrics: &PipelineMetrics) -> Self {
         let name = &model.name;
-        if model.targets.is_empty() {
-            return Err(configuration(format!("models.{name}.targets: the list is empty; name at least one target")));
-        }
-        for (index, target) in model.targets.iter().enumerate() {
-            check_target(model, index, target)?;
-        }
         let lanes = model.targets.iter().map(|target| Lane::new(name, target, model.price, metrics)).collect();
         let weighted = model.targets.iter().any(|target| target.weight.is_some());
         let weights = weighted.then(|| model.targets.iter().map(|target| target.weight.unwrap_or(1.0)).collect());
         let totals = model.targets.iter().map(|target| target.timeouts.total);
-        Ok(Self {
+        Self {
             weights,
             on_disconnect: model.on_disconnect,
+            queue: model.queue,
+            hedge: model.hedge.as_ref().map(|hedge| Hedging::new(hedge, clock::now())),
             total: totals.min().unwrap_or(Timeouts::default().total),
-            ..Self::bare(Arc::clone(name), lanes, metrics)
-        })
+            ..Self::bare(pool, lanes, tenants, metrics)
+        }
     }
 
-    fn raw(raw: &RawProvider, metrics: &PipelineMetrics) -> Self {
-        // The label cannot be a model's: it is the path that leads there.
-        let name: Arc<str> = format!("providers/{}", raw.provider.name()).into();
+    fn raw(raw: &RawProvider, pool: Arc<Pool>, tenants: usize, metrics: &PipelineMetrics) -> Self {
         let target = Target { timeouts: raw.timeouts, ..Target::new(Arc::clone(&raw.provider), "") };
-        let lane = Lane::new(&name, &target, None::<Price>, metrics);
-        Self { total: raw.timeouts.total, ..Self::bare(name, Box::new([lane]), metrics) }
+        let lane = Lane::new(pool.name(), &target, None::<Price>, metrics);
+        Self { total: raw.timeouts.total, ..Self::bare(pool, Box::new([lane]), tenants, metrics) }
     }
 
-    fn bare(name: Arc<str>, lanes: Box<[Lane]>, metrics: &PipelineMetrics) -> Self {
+    fn bare(pool: Arc<Pool>, lanes: Box<[Lane]>, tenants: usize, metrics: &PipelineMetrics) -> Self {
         Self {
-            metrics: metrics.route(&name),
-            name,
+            metrics: metrics.route(pool.name()),
+            name: Arc::clone(pool.name()),
             lanes,
+            queue: Queue::default(),
+            hedge: None,
+            flows: (0..tenants * Qos::ALL.len()).map(|_| OnceLock::new()).collect(),
+            pool,
             weights: None,
             on_disconnect: OnDisconnect::Cancel,
             total: Timeouts::default().total,
@@ -226,27 +231,19 @@ impl Route {
             warned_usage: AtomicBool::new(false),
         }
     }
-}
 
-fn check_target(model: &Model, index: usize, target: &Target) -> Result<(), Error> {
-    let name = &model.name;
-    if let Some(weight) = target.weight
-        && !(weight.is_finite() && weight >= 0.0)
-    {
-        return Err(configuration(format!(
-            "models.{name}.targets[{index}].weight: {weight} is not a number of 0 or more"
-        )));
+    /// The flow of the caller's tenant and this class.
+    ///
+    /// A reload between authentication and here may have moved the tenants, so the name decides and the
+    /// index is only where to look first.
+    pub(crate) fn flow(&self, tenants: &Tenants, caller: &Caller, qos: Qos) -> Arc<FlowCell> {
+        let fresh = || self.pool.flow(&caller.tenant, qos, tenants.weight(caller.tenant_index, &caller.tenant));
+        let place = caller.tenant_index.saturating_mul(Qos::ALL.len()).saturating_add(qos as usize);
+        match self.flows.get(place) {
+            Some(known) if tenants.is_named(caller.tenant_index, &caller.tenant) => {
+                Arc::clone(known.get_or_init(fresh))
+            }
+            _ => fresh(),
+        }
     }
-    let is_pattern = std::iter::once(name).chain(&model.aliases).any(|name| name.contains('*'));
-    if target.model.contains('*') && !is_pattern {
-        return Err(configuration(format!(
-            "models.{name}.targets[{index}].model: `{}` holds a `*`, but `{name}` is not a pattern that could fill it",
-            target.model
-        )));
-    }
-    Ok(())
-}
-
-fn configuration(text: String) -> Error {
-    Error::router(ErrorKind::Configuration, text)
 }

@@ -7,18 +7,26 @@
 //! The names that the mission fixes are not counted a second time: a collector, in
 //! `metrics/mission.rs`, derives them from these when they are asked for.
 
+mod flow;
 mod in_flight;
 mod mission;
+mod registrar;
 
 use std::sync::Arc;
 
 use atp_core::port::Outcome;
 use atp_core::{Error, ErrorKind, MicroUsd, Operation, Usage};
 use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts};
 
 use crate::lane::TryOutcome;
 use crate::permit::Permits;
+
+pub(crate) use self::flow::{FlowMetrics, HedgeOutcome};
+pub use self::registrar::Registrar;
+
+/// What the families of this crate are registered at.
+pub(crate) type Registry = dyn Registrar;
 
 /// Of the exchange's duration, in seconds: the mission's bounds (50 ms to 2 s), finer ones below for
 /// fast models, coarser ones above for long answers.
@@ -41,6 +49,7 @@ pub struct PipelineMetrics {
     pub(crate) overhead: Histogram,
     config_version: IntGauge,
     pub(crate) permits: Arc<Permits>,
+    pub(crate) flow: FlowMetrics,
 }
 
 /// What is counted by configured model.
@@ -64,6 +73,8 @@ struct LaneFamilies {
 pub(crate) struct RouteMetrics {
     pub(crate) duration: Histogram,
     pub(crate) first_token: Histogram,
+    /// Waits for a turn, in milliseconds.
+    pub(crate) waits: Histogram,
     pub(crate) unknown_price: IntCounter,
     pub(crate) unknown_usage: IntCounter,
 }
@@ -119,6 +130,7 @@ impl PipelineMetrics {
             overhead: add(registry, Histogram::with_opts(overhead)?)?,
             config_version: add(registry, version)?,
             permits,
+            flow: FlowMetrics::register(registry)?,
         })
     }
 
@@ -127,6 +139,7 @@ impl PipelineMetrics {
         RouteMetrics {
             duration: self.routes.duration.with_label_values(&[name]),
             first_token: self.routes.first_token.with_label_values(&[name]),
+            waits: self.flow.waits.with_label_values(&[name]),
             unknown_price: self.routes.unknown_price.with_label_values(&[name]),
             unknown_usage: self.routes.unknown_usage.with_label_values(&[name]),
         }

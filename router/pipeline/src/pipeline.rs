@@ -46,6 +46,12 @@ pub(crate) struct Shared {
     pub(crate) empty: Arc<str>,
 }
 
+impl Shared {
+    fn flow(&self) -> FlowView {
+        self.live.load().flow.view(clock::now())
+    }
+}
+
 /// The retry budget, as an operator sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BudgetState {
@@ -66,9 +72,9 @@ impl Pipeline {
     /// stands twice, a pattern with two `*`, a model without a target, a weight below zero.
     pub fn new(parts: Parts, snapshot: &Snapshot) -> Result<Self, Error> {
         let Parts { ledger, metrics, spawn, status } = parts;
-        let live = Live::resolve(snapshot, &metrics, None)?;
+        let live = Live::resolve(snapshot, &metrics, &spawn, None, clock::now())?;
         metrics.set_version(live.version);
-        Ok(Self(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             live: ArcSwap::from_pointee(live),
             ledger,
             metrics,
@@ -76,7 +82,11 @@ impl Pipeline {
             status,
             budget: Budget::new(clock::now()),
             empty: Arc::from(""),
-        })))
+        });
+        let seen = Arc::downgrade(&shared);
+        let show = move || seen.upgrade().map_or_else(FlowView::default, |shared| shared.flow());
+        shared.metrics.flow.show(show);
+        Ok(Self(shared))
     }
 
     /// Puts another configuration in force. Exchanges that have begun end with the one that they
@@ -86,7 +96,7 @@ impl Pipeline {
     ///
     /// As [`Pipeline::new`]; the configuration in force then stays.
     pub fn swap(&self, snapshot: &Snapshot) -> Result<(), Error> {
-        let live = Live::resolve(snapshot, &self.0.metrics, Some(&self.0.live.load()))?;
+        let live = Live::resolve(snapshot, &self.0.metrics, &self.0.spawn, Some(&self.0.live.load()), clock::now())?;
         self.0.metrics.set_version(live.version);
         self.0.live.store(Arc::new(live));
         Ok(())
@@ -113,14 +123,22 @@ impl Pipeline {
     /// Who shares which model: queues, lanes and shares as they are now.
     #[must_use]
     pub fn flow(&self) -> FlowView {
-        self.0.live.load().flow()
+        self.0.flow()
     }
 
     /// Changes a tenant's weight, from now on and for who waits already, and returns the one before.
     /// It stays in force until it is changed again, here or in the configuration. `None` where there
     /// is no such tenant.
     pub fn set_weight(&self, tenant: &str, weight: Weight) -> Option<Weight> {
-        self.0.live.load().tenants.set_weight(tenant, weight)
+        let live = self.0.live.load();
+        let before = live.tenants.set_weight(tenant, weight)?;
+        live.flow.set_weights(&live.tenants);
+        Some(before)
+    }
+
+    /// Lets time do its part where no request does: to be called every few seconds.
+    pub fn sweep(&self) {
+        self.0.live.load().flow.sweep(clock::now());
     }
 
     /// Every tenant's weight, in configured order.

@@ -13,13 +13,17 @@ use std::time::{Duration, Instant};
 
 use atp_core::port::Outcome;
 use atp_core::{
-    Answer, Caller, Error, ErrorKind, Exchange, MicroUsd, Notes, Operation, Reply, Report, RequestId, Usage,
+    Answer, Caller, Error, ErrorKind, Exchange, MicroUsd, Notes, Operation, RateFacts, Reply, Report, RequestId, Usage,
 };
+
+use atp_routing::control::Verdict;
 
 pub(crate) use self::body::Body;
 use crate::attempt::Opening;
 use crate::clock;
-use crate::lane::{Lane, TryOutcome};
+use crate::flow::turn::Turn;
+use crate::flow::{Asked, Bill, Run};
+use crate::lane::{self, Lane, TryOutcome};
 use crate::leave::{self, Spawn};
 use crate::live::Route;
 use crate::permit::Permit;
@@ -42,6 +46,14 @@ pub(crate) struct Books {
     received: Instant,
     step: Step,
     permit: Option<Permit>,
+    /// The right to the try that is under way, or that comes next.
+    pub(crate) turn: Option<Turn>,
+    /// What the exchange is charged for its share.
+    pub(crate) bill: Option<Bill>,
+    /// The time spent waiting for turns.
+    pub(crate) queued: Duration,
+    /// The part of it before the first try.
+    queued_first: Duration,
     /// Which lane of the route is or was asked last.
     lane: usize,
     /// Whether that lane's try has not ended yet.
@@ -57,7 +69,7 @@ pub(crate) struct Books {
     waited: Duration,
     status: u16,
     /// Set when the caller has left and the provider's work goes on without him.
-    left: Option<Arc<AtomicBool>>,
+    pub(crate) left: Option<Arc<AtomicBool>>,
     closed: bool,
 }
 
@@ -83,6 +95,10 @@ pub(crate) fn open(shared: Arc<Shared>, exchange: &Exchange, left: Option<Arc<At
         received: exchange.received,
         step: Step::Settle,
         permit: None,
+        turn: None,
+        bill: None,
+        queued: Duration::ZERO,
+        queued_first: Duration::ZERO,
         lane: 0,
         trying: false,
         model: None,
@@ -128,30 +144,92 @@ impl Books {
         Arc::clone(&self.shared.spawn)
     }
 
-    /// Notes that a try of the lane begins.
-    pub(crate) fn try_begins(&mut self, lane: usize, model: &Arc<str>, now: Instant) {
+    /// Takes charge of a turn, and tells its lane's place in the route.
+    pub(crate) fn take_turn(&mut self, turn: Turn) -> usize {
+        let place = turn.place();
+        self.turn = Some(turn);
+        place
+    }
+
+    /// Notes that a try of the lane begins, with so much time left.
+    pub(crate) fn try_begins(&mut self, lane: usize, model: &Arc<str>, now: Instant, left: Duration) {
         self.enter(Step::Lane);
         self.lane = lane;
         self.trying = true;
         self.model = Some(model).filter(|model| !model.is_empty()).cloned();
         self.attempts += 1;
-        self.asked_at.get_or_insert(now);
+        if self.asked_at.is_none() {
+            self.asked_at = Some(now);
+            self.queued_first = self.queued;
+        }
+        // What the queue has taken of the time is no more the provider's fault than a caller's haste.
+        if self.patience.is_some() || !self.queued.is_zero() {
+            self.patience = Some(left);
+        }
+        if let Some(turn) = &mut self.turn {
+            turn.begins(now);
+        }
     }
 
     /// Notes that the try ended without an answer.
-    pub(crate) fn try_failed(&mut self, error: &Error) {
-        self.try_ended(Ending::Failed(error));
+    pub(crate) fn try_failed(&mut self, error: &Error, now: Instant) {
+        self.try_ended(Ending::Failed(error), now, 0);
     }
 
-    fn try_ended(&mut self, ending: Ending<'_>) {
-        if std::mem::take(&mut self.trying)
-            && let Some(lane) = self.current()
-        {
-            lane.ended(match ending {
-                Ending::Served => TryOutcome::Served,
-                Ending::Failed(error) => lane.outcome_of(error, self.patience),
-                Ending::Left => TryOutcome::Cancelled,
-            });
+    /// Notes that the try gives way to a gold one.
+    pub(crate) fn gives_way(&mut self, now: Instant) {
+        self.try_ended(Ending::Left, now, 0);
+    }
+
+    /// Notes that the try is dropped for one that answered sooner. What its provider told that it cost
+    /// is spent, but is no part of the caller's answer.
+    pub(crate) fn loses(&mut self, usage: Option<Usage>, now: Instant) {
+        if let (Some(usage), Some(lane)) = (usage, self.current()) {
+            lane.spent(&usage, self.model.as_deref().unwrap_or_default());
+        }
+        self.try_ended(Ending::Left, now, usage.map_or(0, |usage| usage.total()));
+    }
+
+    /// Notes that a try begins beside the one that is under way.
+    pub(crate) fn begins_beside(&mut self) {
+        self.attempts += 1;
+    }
+
+    /// Goes on with the try that began beside the one that has ended.
+    pub(crate) fn goes_on_with(&mut self, lane: usize, model: &Arc<str>, turn: Turn) {
+        self.lane = lane;
+        self.trying = true;
+        self.model = Some(model).filter(|model| !model.is_empty()).cloned();
+        self.turn = Some(turn);
+    }
+
+    /// How a try of `lane` ended, to its metrics and to its turn.
+    pub(crate) fn told(&self, lane: &Lane, ending: Ending<'_>) -> Verdict {
+        let outcome = match ending {
+            Ending::Served => TryOutcome::Served,
+            Ending::Failed(error) => lane.outcome_of(error, self.patience),
+            Ending::Left => TryOutcome::Cancelled,
+        };
+        lane.ended(outcome);
+        match ending {
+            Ending::Failed(error) => lane::verdict(outcome, error),
+            Ending::Served => Verdict::Served,
+            Ending::Left => Verdict::Cancelled,
+        }
+    }
+
+    /// Ends the try, and gives its turn back, or a turn that was not used.
+    fn try_ended(&mut self, ending: Ending<'_>, now: Instant, tokens: u64) {
+        let turn = self.turn.take();
+        let trying = std::mem::take(&mut self.trying);
+        let lane = self.current().filter(|_| trying);
+        let verdict = lane.map_or(Verdict::Cancelled, |lane| self.told(lane, ending));
+        if let Some(turn) = turn {
+            let limits = match ending {
+                Ending::Failed(error) => lane::limits(error),
+                Ending::Served | Ending::Left => RateFacts::default(),
+            };
+            turn.end(now, verdict, tokens, &limits);
         }
     }
 
@@ -166,15 +244,17 @@ impl Books {
             attempts: self.attempts,
             cost: None,
             waited: self.waited,
+            queued: self.queued,
             ..Notes::default()
         }
     }
 
     /// Until the answer begins, or the exchange ends without one, all time since the first try is
-    /// the provider's.
+    /// the provider's, but for further waits for a turn.
     fn wait_ends(&mut self, now: Instant) {
         if let (Some(asked), None) = (self.asked_at, self.answered_at) {
-            self.waited = now.saturating_duration_since(asked);
+            let queued = self.queued.saturating_sub(self.queued_first);
+            self.waited = now.saturating_duration_since(asked).saturating_sub(queued);
         }
     }
 
@@ -193,6 +273,10 @@ impl Books {
         }
         if let Some(lane) = self.current().filter(|_| opening.failure().is_none()) {
             lane.answered();
+            let input = self.bill.as_ref().map_or(0, |bill| bill.input);
+            if let Some(turn) = &mut self.turn {
+                turn.first_token(now, input, &opening.answer.limits);
+            }
         }
         let mut notes = self.notes();
         let report = opening.answer.body.report();
@@ -230,10 +314,27 @@ impl Books {
             Ending::Served => report.failure.as_ref().map_or(Ending::Served, Ending::Failed),
             other => other,
         };
-        self.try_ended(ending);
+        let tokens = self.settle_bill(report, now);
+        self.try_ended(ending, now, tokens);
         self.permit = None;
         let cost = self.count_usage(ending, report);
         self.write(now, ending, report, cost);
+    }
+
+    /// Corrects what was charged to what was used, which is returned.
+    fn settle_bill(&mut self, report: &Report, now: Instant) -> u64 {
+        // What a provider was asked and refused, or failed at, was not used.
+        let asked = if self.trying && self.status != 0 { Asked::Yes } else { Asked::No };
+        let tokens = self.bill.as_mut().map_or(0, |bill| bill.settle(report.usage, asked));
+        if let Some(hedging) = self.route.as_ref().and_then(|route| route.hedge.as_ref()) {
+            hedging.spent(tokens, now);
+        }
+        tokens
+    }
+
+    /// What gold preempts the exchange by, where it may.
+    pub(crate) fn run(&self) -> Option<&Arc<Run>> {
+        self.turn.as_ref().and_then(Turn::run)
     }
 
     fn outcome(&self, ending: Ending<'_>) -> Outcome {

@@ -3,8 +3,8 @@
 //! This is the table of contents. A new step is a line in [`Step`], a line in `steps` at the same
 //! place, and a module of its own: privacy and policy between limit and choose (nothing may be
 //! stored or leave before them), then the cache (neither its key nor its value may hold personal
-//! data), then budget and queue (a hit is free; nobody waits for what he cannot pay), so that choose
-//! sees health as it is when a turn has come.
+//! data), then budget (a hit is free; nobody waits for what he cannot pay) before the queue, so that
+//! choose sees health as it is when a turn has come.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,9 +14,11 @@ use atp_core::{Error, Exchange, Payload, Reply, Rope};
 
 use crate::attempt::{self, Opening, Plan};
 use crate::choose;
+use crate::clock;
 use crate::limit;
 use crate::live::{Found, Live};
 use crate::pipeline::Shared;
+use crate::queue;
 use crate::settle::{self, Books};
 
 /// The steps, in their order.
@@ -26,6 +28,8 @@ pub enum Step {
     Settle,
     /// Request rate, then exchanges in flight.
     Limit,
+    /// A fair turn at one of the lanes, or an honest refusal.
+    Queue,
     /// Which targets, in which order.
     Choose,
     /// Walks the plan: try, fail over, try again, give up.
@@ -36,7 +40,7 @@ pub enum Step {
 
 impl Step {
     /// Every step, in the order in which an exchange meets it.
-    pub const ORDER: [Self; 5] = [Self::Settle, Self::Limit, Self::Choose, Self::Attempt, Self::Lane];
+    pub const ORDER: [Self; 6] = [Self::Settle, Self::Limit, Self::Queue, Self::Choose, Self::Attempt, Self::Lane];
 
     /// The step's name, as in log lines.
     #[must_use]
@@ -44,6 +48,7 @@ impl Step {
         match self {
             Self::Settle => "settle",
             Self::Limit => "limit",
+            Self::Queue => "queue",
             Self::Choose => "choose",
             Self::Attempt => "attempt",
             Self::Lane => "lane",
@@ -56,6 +61,7 @@ impl Step {
         match self {
             Self::Settle => "outermost, so that refusals are counted too",
             Self::Limit => "before any work, because it is the cheapest refusal",
+            Self::Queue => "behind every refusal and every answer that costs no provider's time",
             Self::Choose => "as late as possible, so that it sees the targets' health as it is now",
             Self::Attempt => "behind the choice, because it walks the plan that was chosen",
             Self::Lane => "innermost, so that each try, not each exchange, tells about a provider",
@@ -94,16 +100,24 @@ async fn steps(
     books.enter(Step::Limit);
     books.hold(limit::admit(live, &exchange.caller, &books.shared.metrics.permits)?);
 
-    books.enter(Step::Choose);
+    // A name that leads nowhere waits for nothing.
     let Found { route, star } = choose::route(found, live, exchange)?;
     books.route = Some(Arc::clone(&route));
-    let order = choose::order(&route);
+    let wished = choose::order(&route);
+
+    books.enter(Step::Queue);
+    let now = clock::now();
+    let bounds = queue::Bounds::new(&route, exchange, now);
+    let granted = queue::turn(books, &route, live, exchange, &wished, bounds, now).await?;
+
+    books.enter(Step::Choose);
+    let order = choose::beginning_with(granted, wished);
 
     books.enter(Step::Attempt);
     let payload = std::mem::replace(&mut exchange.payload, Payload::Rope(Rope::new()));
-    let plan = Plan { exchange, route: &route, star: star.as_ref(), retries: &live.retries, order };
+    let plan = Plan { exchange, route: &route, star: star.as_ref(), retries: &live.retries, order, bounds };
     // Each try of the plan enters `Step::Lane`.
-    attempt::run(books, plan, payload).await
+    attempt::run(books, plan, payload, now).await
 }
 
 #[cfg(test)]
@@ -113,7 +127,7 @@ mod tests {
     #[test]
     fn the_order_is_the_one_of_the_table() {
         let names: Vec<&str> = Step::ORDER.into_iter().map(Step::name).collect();
-        assert_eq!(names, ["settle", "limit", "choose", "attempt", "lane"]);
+        assert_eq!(names, ["settle", "limit", "queue", "choose", "attempt", "lane"]);
         assert!(Step::ORDER.is_sorted(), "the enum's own order is the path's");
         assert!(Step::ORDER.into_iter().all(|step| !step.reason().is_empty()));
     }

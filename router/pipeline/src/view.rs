@@ -16,7 +16,9 @@ pub struct FlowView {
     /// Every tenant and class that has asked for a model, per model.
     pub tenants: Vec<TenantView>,
     /// How even the weighted shares were that tenants with waiting requests got: 1 is perfectly even,
-    /// 1/n that one of n got all. (R. Jain, "A quantitative measure of fairness", 1984.) 1 where nobody waits.
+    /// 1/n that one of n got all (R. Jain, "A quantitative measure of fairness", 1984). It counts what was
+    /// charged in about the last half minute, in the model where it is least even; 1 where nobody waits. A
+    /// tenant that has just begun to wait pulls it down for that time.
     pub jain: f64,
 }
 
@@ -35,16 +37,22 @@ pub struct PoolView {
     pub granted: u64,
     /// Requests that had to wait.
     pub enqueued: u64,
+    /// Turns that were granted after a wait.
+    pub dequeued: u64,
     /// Requests that were refused because the queue was full or the wait too long.
     pub dropped: u64,
     /// Bronze requests that made room for gold ones.
     pub preempted: u64,
+    /// Sessions that wait, or have used more than others of their flow lately.
+    pub sessions: usize,
     /// Half of those who had to wait waited no longer.
     pub wait_p50: Duration,
     /// 95 of 100 waited no longer.
     pub wait_p95: Duration,
     /// 99 of 100 waited no longer.
     pub wait_p99: Duration,
+    /// The longest wait so far that ended with a turn.
+    pub longest_wait: Duration,
     /// How fast the model serves tokens; `None` while that is not known.
     pub drain_tokens_per_second: Option<f64>,
     /// Its lanes, as places in [`FlowView::lanes`], in configured order.
@@ -72,6 +80,8 @@ pub struct LaneView {
     pub grown: u64,
     /// How often it was cut.
     pub cuts: u64,
+    /// How often its limit changed, for whatever reason.
+    pub adjusted: u64,
     /// How long nobody is let through yet.
     pub rest: Option<Duration>,
     /// Half of the tries came to their first token sooner.

@@ -84,6 +84,23 @@ impl Walk {
         self.tries
     }
 
+    /// The targets that have not been asked yet, in the order in which they will be.
+    #[must_use]
+    pub fn fresh(&self) -> &[usize] {
+        self.order.get(self.fresh..).unwrap_or_default()
+    }
+
+    /// Asks `target` before its turn, beside another one; `false` where it has been asked already.
+    pub fn ask_ahead(&mut self, target: usize) -> bool {
+        let Some(place) = self.fresh().iter().position(|fresh| *fresh == target) else { return false };
+        if let Some(passed) = self.order.get_mut(self.fresh..=self.fresh + place) {
+            passed.rotate_right(1);
+        }
+        self.fresh += 1;
+        self.tries += 1;
+        true
+    }
+
     /// Notes that `target` has just failed.
     pub fn failed(&mut self, target: usize, again: Again, now: Instant, rules: &Rules, rng: &mut impl Rng) {
         // The first repetition is round zero, whichever target it is of.

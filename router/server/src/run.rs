@@ -2,7 +2,6 @@
 //! it is.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +10,11 @@ use atp_core::port::{Gateway, Ledger};
 use atp_dialects::openai::errors;
 use atp_ingress::listen::{Connections, Wire};
 use atp_ingress::{Drain, Entrance};
+use atp_pipeline::metrics::Registrar;
 use atp_pipeline::{Parts, Pipeline, PipelineMetrics};
 use atp_store::{Desk, LedgerConfig, LedgerStore, LedgerWriter, MemoryLedger, SqliteLedger};
 use atp_telemetry::{BuildInfo, LogConfig, Logs, Metrics};
+use prometheus::core::Collector;
 use tokio::net::TcpListener;
 
 use crate::clock;
@@ -46,7 +47,7 @@ pub fn run(start: Start, started: &mut dyn FnMut(&Started)) -> Result<(), StartE
         .enable_all()
         .build()
         .map_err(StartError::io("the control plane"))?;
-    let house = runtime.block_on(async { House::build(start.config, config, logs) })?;
+    let house = runtime.block_on(async { House::build(start, config, logs) })?;
     runtime.block_on(house.serve(started))
 }
 
@@ -75,9 +76,11 @@ struct House {
 
 impl House {
     /// One `let` per component, in dependency order, each given only what it needs.
-    fn build(file: Option<PathBuf>, config: Resolved, logs: Arc<Logs>) -> Result<Self, StartError> {
-        let metrics = Arc::new(Metrics::new(&build_info()).map_err(StartError::other)?);
-        let pipeline_metrics = PipelineMetrics::register(metrics.registry()).map_err(StartError::other)?;
+    fn build(start: Start, config: Resolved, logs: Arc<Logs>) -> Result<Self, StartError> {
+        let Start { config: file, commit } = start;
+        let build = BuildInfo { version: env!("CARGO_PKG_VERSION"), commit };
+        let metrics = Arc::new(Metrics::new(&build).map_err(StartError::other)?);
+        let pipeline_metrics = PipelineMetrics::register(&Described(Arc::clone(&metrics))).map_err(StartError::other)?;
         let (store, writer) = open_ledger(&config.ledger, config.workers)?;
         let wired = providers::wire(&config.providers, &[], config.workers).map_err(StartError::Other)?;
         let tasks = Tasks::default();
@@ -101,6 +104,7 @@ impl House {
         let control = Arc::new(Running {
             pipeline: pipeline.clone(),
             config: Arc::clone(&config),
+            build,
             metrics,
             gauges: gauges.map_err(StartError::other)?,
             desk: Desk::new(store),
@@ -162,6 +166,7 @@ impl House {
         for provider in self.reload.providers.load().iter() {
             provider.sweep();
         }
+        self.control.pipeline.sweep();
     }
 
     fn take_up(&mut self, files: &mut Watch) {
@@ -215,10 +220,6 @@ impl House {
     }
 }
 
-fn build_info() -> BuildInfo {
-    BuildInfo { version: env!("CARGO_PKG_VERSION"), commit: option_env!("ATP_COMMIT") }
-}
-
 fn parts(store: &Arc<dyn LedgerStore>, metrics: PipelineMetrics, tasks: &Tasks) -> Parts {
     let tasks = tasks.clone();
     let ledger: Arc<dyn Ledger> = Arc::clone(store) as _;
@@ -227,6 +228,15 @@ fn parts(store: &Arc<dyn LedgerStore>, metrics: PipelineMetrics, tasks: &Tasks) 
         metrics,
         spawn: Arc::new(move |work| tasks.start(work)),
         status: |error| errors::status(error).as_u16(),
+    }
+}
+
+/// Registers the request path's families so that they stand in the catalogue.
+pub(crate) struct Described(pub(crate) Arc<Metrics>);
+
+impl Registrar for Described {
+    fn register(&self, collector: Box<dyn Collector>) -> prometheus::Result<()> {
+        self.0.add(collector)
     }
 }
 

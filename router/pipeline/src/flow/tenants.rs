@@ -43,6 +43,16 @@ impl Tenants {
         self.0.iter().map(view).collect()
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the tenant at `index` has this name.
+    pub(crate) fn is_named(&self, index: usize, name: &str) -> bool {
+        self.0.get(index).is_some_and(|share| &*share.configured.name == name)
+    }
+
     /// The weight of the tenant `name`, which stands at `index` unless a reload has moved it.
     pub(crate) fn weight(&self, index: usize, name: &str) -> Weight {
         let named = |share: &&Share| &*share.configured.name == name;

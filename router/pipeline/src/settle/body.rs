@@ -2,6 +2,7 @@
 //! books on board.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use atp_core::answer::BoxBody;
@@ -10,7 +11,9 @@ use bytes::Bytes;
 
 use super::{Books, Ending};
 use crate::attempt::Held;
+use crate::clock;
 use crate::leave;
+use crate::queue;
 
 /// What a body reports that has been given away.
 static NOTHING: Report = Report { usage: None, finish: None, content: false, complete: false, failure: None };
@@ -30,6 +33,29 @@ impl Body {
         Self { books: Some(books), inner: Some(inner), held: held.into_iter(), ended }
     }
 
+    /// Notes a piece of the answer that goes out.
+    fn count(&mut self, bytes: usize) {
+        if let Some(bill) = self.books.as_mut().and_then(|books| books.bill.as_mut()) {
+            bill.piece(bytes);
+        }
+    }
+
+    /// Whether gold has taken the slot.
+    fn gives_way(&self, cx: &Context<'_>) -> bool {
+        let run = self.books.as_ref().and_then(Books::run);
+        run.is_some_and(|run| run.poll_preempted(cx).is_ready())
+    }
+
+    /// Ends the answer where it is: its caller has seen the beginning, so it can't be begun again.
+    fn preempted(&mut self) -> Error {
+        let pool = self.books.as_ref().and_then(|books| books.bill.as_ref()).map(|bill| Arc::clone(&bill.pool));
+        let error = queue::preempted(pool.as_deref(), clock::now());
+        self.close(Ending::Failed(&error));
+        // At once, not when the caller comes to drop the body.
+        self.inner = None;
+        error
+    }
+
     fn close(&mut self, ending: Ending<'_>) {
         self.ended = true;
         let report = self.inner.as_ref().map_or(&NOTHING, |inner| inner.report());
@@ -43,7 +69,11 @@ impl AnswerBody for Body {
     fn poll_chunk(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         let this = self.get_mut();
         if let Some(chunk) = this.held.next() {
+            this.count(chunk.len());
             return Poll::Ready(Some(Ok(chunk)));
+        }
+        if !this.ended && this.gives_way(cx) {
+            return Poll::Ready(Some(Err(this.preempted())));
         }
         let Some(inner) = this.inner.as_mut().filter(|_| !this.ended) else {
             this.close(Ending::Served);
@@ -51,7 +81,7 @@ impl AnswerBody for Body {
         };
         let polled = ready!(inner.as_mut().poll_chunk(cx));
         match &polled {
-            Some(Ok(_)) => {}
+            Some(Ok(chunk)) => this.count(chunk.len()),
             Some(Err(error)) => this.close(Ending::Failed(error)),
             None => this.close(Ending::Served),
         }
@@ -68,6 +98,7 @@ impl AnswerBody for Body {
             return None;
         }
         let whole = this.inner.as_mut()?.as_mut().take_full()?;
+        this.count(whole.len());
         this.close(Ending::Served);
         Some(whole)
     }

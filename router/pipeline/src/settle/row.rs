@@ -22,7 +22,8 @@ impl Books {
         let total = now.saturating_duration_since(self.received);
         let first_byte = self.answered_at.map(|at| at.saturating_duration_since(self.received));
         // Of a stream what came before its first byte counts; of a whole answer everything.
-        let own = first_byte.filter(|_| self.stream).unwrap_or(total).saturating_sub(self.waited);
+        let own = first_byte.filter(|_| self.stream).unwrap_or(total);
+        let own = own.saturating_sub(self.waited).saturating_sub(self.queued);
         Times { total, first_byte: first_byte.unwrap_or_default(), own }
     }
 

@@ -331,6 +331,14 @@ pub(crate) fn model(name: &str, providers: &[&Arc<Scripted>]) -> Model {
     Model { price: Some(PRICE), ..Model::new(name, targets) }
 }
 
+/// The same model, whose lanes are asked however often they fail.
+pub(crate) fn without_breakers(mut model: Model) -> Model {
+    for target in &mut model.targets {
+        target.breaker.failures = 0;
+    }
+    model
+}
+
 pub(crate) fn snapshot(models: Vec<Model>) -> Snapshot {
     Snapshot { version: 1, created: 1_700_000_000, models, ..Snapshot::default() }
 }

@@ -72,7 +72,8 @@ async fn ten_thousand_random_endings_leave_nothing_borrowed() {
     let models =
         [("cancel", OnDisconnect::Cancel), ("drain", OnDisconnect::Drain(3)), ("complete", OnDisconnect::Complete)];
     let models = models.map(|(name, policy)| {
-        let mut model = model(name, &refs);
+        // Breakers would open for good, and most endings never be met.
+        let mut model = without_breakers(model(name, &refs));
         model.on_disconnect = policy;
         model
     });

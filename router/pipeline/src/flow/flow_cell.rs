@@ -1,0 +1,68 @@
+//! One tenant's requests of one class for one model: the numbers that the fast path changes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use atp_core::Qos;
+use atp_routing::fair_queue::FlowId;
+use atp_routing::share::Idle;
+
+/// The numbers. Alone on its cache line, because every request of the flow changes it.
+#[repr(align(64))]
+pub struct FlowCell {
+    pub(super) tenant: Arc<str>,
+    pub(crate) qos: Qos,
+    /// Its number in the pool's queue.
+    pub(super) id: FlowId,
+    /// Slots that it holds.
+    pub(super) in_flight: AtomicU32,
+    /// Requests of it that wait. Changed under the pool's lock.
+    pub(super) waiting: AtomicU32,
+    /// Slots that it was given.
+    pub(super) granted: AtomicU64,
+    /// Tokens that it used, whether or not anybody waited.
+    pub(super) served: AtomicU64,
+    /// What it was charged lately while it waited: a float, and when it was right, in nanoseconds of the
+    /// pool's time. Changed under the pool's lock.
+    recent: AtomicU64,
+    recent_at: AtomicU64,
+}
+
+/// What was charged so long ago counts half.
+const HALF_LIFE_NS: f64 = 30e9;
+
+impl FlowCell {
+    pub(super) fn new(tenant: Arc<str>, qos: Qos, id: FlowId) -> Self {
+        Self {
+            tenant,
+            qos,
+            id,
+            in_flight: AtomicU32::new(0),
+            waiting: AtomicU32::new(0),
+            granted: AtomicU64::new(0),
+            served: AtomicU64::new(0),
+            recent: AtomicU64::new(0),
+            recent_at: AtomicU64::new(0),
+        }
+    }
+
+    /// Notes a charge at `now` (nanoseconds of the pool's time). The pool's lock is held.
+    pub(super) fn charged(&self, now: u64, tokens: f64) {
+        let recent = (self.recent(now) + tokens).max(0.0);
+        self.recent.store(recent.to_bits(), Ordering::Relaxed);
+        self.recent_at.store(now, Ordering::Relaxed);
+    }
+
+    /// What it was charged lately.
+    pub(super) fn recent(&self, now: u64) -> f64 {
+        let age = now.saturating_sub(self.recent_at.load(Ordering::Relaxed)) as f64;
+        f64::from_bits(self.recent.load(Ordering::Relaxed)) * (-age / HALF_LIFE_NS).exp2()
+    }
+
+    /// Whether it has nothing in flight and nothing waiting. Two requests of it that come at once may
+    /// both find it so, and take an express slot each.
+    pub(super) fn idle(&self) -> Idle {
+        let busy = self.in_flight.load(Ordering::Relaxed) > 0 || self.waiting.load(Ordering::Relaxed) > 0;
+        if busy { Idle::No } else { Idle::Yes }
+    }
+}

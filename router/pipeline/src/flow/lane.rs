@@ -1,0 +1,404 @@
+//! What all tries at one provider's model share, whichever route they came by: slots, pace, and the
+//! control that learns from how tries end.
+//!
+//! The fast path reads and changes atomic words. [`Control`] is behind a lock that first tokens and
+//! endings of tries take for a moment; what it decides is published into the words before the lock is
+//! given back, so that the words never show an older decision than the control's last.
+//!
+//! A lane that is not serving has a limit of 0: nobody takes a slot of it in passing. Its probes are
+//! taken under the control's lock, one at a time, and count beside the limit, because tries from before
+//! the ejection may still hold slots.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64 as Told, Ordering as Telling};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use atp_core::{Qos, RateFacts};
+use atp_routing::control::{Began, Change, ControlView, Ended, FirstToken, Published, State, Verdict, Why};
+use atp_routing::share::{Gold, Idle, Shares};
+use atp_routing::{Control, ControlRules};
+use smallvec::SmallVec;
+
+use super::pace::PaceCell;
+use super::pool::Pool;
+use super::preempt::Running;
+use super::slots::{Load, Slots};
+use crate::sync::{AtomicUsize, Mutex, Ordering, fence, lock};
+
+/// One lane.
+pub struct LaneCell {
+    pub(super) provider: Arc<str>,
+    pub(super) model: Arc<str>,
+    slots: Slots,
+    /// Requests that wait in any pool of the lane, so that a return that nobody waits for is one look.
+    waiting: AtomicUsize,
+    state: AtomicU8,
+    /// Whether a probe may be sent; a hint, the control knows.
+    probe: AtomicBool,
+    /// When the lane opens by itself, in nanoseconds since `origin`; 0 where it does not.
+    opens_at: Told,
+    max: AtomicU32,
+    pace: PaceCell,
+    /// In nanoseconds; 0 where it is not known.
+    p95_first_token: Told,
+    pub(super) counts: Counts,
+    origin: Instant,
+    control: Mutex<Control>,
+    pools: Mutex<Vec<Weak<Pool>>>,
+    /// Which pool is looked at first when a slot comes back.
+    rotation: Told,
+    /// The bronze tries in flight, where gold may preempt them.
+    pub(super) bronze: Running,
+}
+
+/// What is only told.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) grown: Told,
+    pub(super) cuts: Told,
+    pub(super) adjusted: Told,
+    /// Failures in a row.
+    pub(super) failures: AtomicU32,
+}
+
+/// Who asks for a slot, as far as that matters for how many there are.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker {
+    /// The class.
+    pub qos: Qos,
+    /// Whether its flow has nothing in flight and nothing waiting.
+    pub idle: Idle,
+    /// Whether slots are kept for gold.
+    pub gold: Gold,
+    /// What the try is expected to use, for lanes with a known pace.
+    pub tokens: u64,
+}
+
+/// A slot that was taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot {
+    /// How many were in flight, it included.
+    pub(super) in_flight: u32,
+    /// Tokens that the pace admitted; 0 where none is known.
+    pub(super) paced: u64,
+}
+
+/// Why no slot is to be had, and whether time alone changes that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// All slots are held: one that comes back opens it.
+    Full,
+    /// The pace, or a pause that the provider asked for, until then.
+    Until(Instant),
+    /// It failed, and rests until then; a probe that is out leaves it unknown.
+    Ejected(Option<Instant>),
+}
+
+impl LaneCell {
+    /// A lane of which nothing is known.
+    #[must_use]
+    pub fn new(provider: Arc<str>, model: Arc<str>, rules: ControlRules, now: Instant) -> Arc<Self> {
+        let mut control = Control::new(rules, now);
+        let origin = control.origin();
+        let published = control.set_rules(rules, now);
+        let lane = Self {
+            provider,
+            model,
+            slots: Slots::new(0),
+            waiting: AtomicUsize::new(0),
+            state: AtomicU8::new(0),
+            probe: AtomicBool::new(false),
+            opens_at: Told::new(0),
+            max: AtomicU32::new(rules.window.max),
+            pace: PaceCell::default(),
+            p95_first_token: Told::new(0),
+            counts: Counts::default(),
+            origin,
+            control: Mutex::new(control),
+            pools: Mutex::new(Vec::new()),
+            rotation: Told::new(0),
+            bronze: Running::default(),
+        };
+        lane.publish(&published);
+        Arc::new(lane)
+    }
+
+    /// How many slots are held, and how many may be.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.slots.load()
+    }
+
+    /// Changes what is configured; what was learned stays.
+    pub(super) fn set_rules(&self, rules: ControlRules, now: Instant) {
+        self.max.store(rules.window.max, Telling::Relaxed);
+        self.learn(|control| control.set_rules(rules, now));
+    }
+
+    /// The lane is one of `pool`'s from now on.
+    pub(super) fn join(&self, pool: &Arc<Pool>) {
+        let mut pools = lock(&self.pools);
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.push(Arc::downgrade(pool));
+    }
+
+    /// Takes a slot, where there is one. No lock, no allocation.
+    pub(super) fn try_take(&self, asker: &Asker, now: Instant) -> Option<Slot> {
+        let max = self.max.load(Telling::Relaxed);
+        let up_to = |limit| Shares::of(limit, max, asker.gold).slots(asker.qos, asker.idle);
+        if !self.pace.is_known() {
+            return self.slots.try_take(up_to).map(|in_flight| Slot { in_flight, paced: 0 });
+        }
+        let load = self.load();
+        if load.limit == 0
+            || load.in_flight >= up_to(load.limit)
+            || self.pace.admit(self.nanos(now), asker.tokens).is_err()
+        {
+            return None;
+        }
+        // The pace first: a slot that is taken and given back again could be missed by somebody else.
+        let Some(in_flight) = self.slots.try_take(up_to) else {
+            self.pace.give_back(asker.tokens);
+            return None;
+        };
+        Some(Slot { in_flight, paced: asker.tokens })
+    }
+
+    /// Takes the one probe of a lane that rests no more.
+    pub(super) fn try_probe(&self, now: Instant) -> Option<Slot> {
+        if !self.probe.load(Telling::Relaxed) {
+            return None;
+        }
+        let began = lock(&self.control).began(now);
+        self.probe.store(false, Telling::Relaxed);
+        match began {
+            // The lane may have come back in between; then the limit decides.
+            Began::Freely | Began::Refused => None,
+            Began::Probe => Some(Slot { in_flight: self.slots.take(), paced: 0 }),
+        }
+    }
+
+    /// Whether a request of this kind would find a slot now, or else why not.
+    pub(super) fn room(&self, asker: &Asker, now: Instant) -> Result<(), Closed> {
+        let load = self.load();
+        if load.limit == 0 {
+            return self.shut(now);
+        }
+        let max = self.max.load(Telling::Relaxed);
+        if load.in_flight >= Shares::of(load.limit, max, asker.gold).slots(asker.qos, asker.idle) {
+            return Err(Closed::Full);
+        }
+        if self.pace.is_known() {
+            let wait = self.pace.wait(self.nanos(now), asker.tokens);
+            if wait > 0 {
+                return Err(Closed::Until(now + Duration::from_nanos(wait)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where nobody may begin: when that ends by itself, if it is known.
+    pub(super) fn closed(&self, now: Instant) -> Option<Option<Instant>> {
+        if self.load().limit > 0 {
+            return None;
+        }
+        match self.shut(now) {
+            Err(Closed::Until(at)) => Some(Some(at)),
+            Err(Closed::Ejected(at)) => Some(at),
+            Ok(()) | Err(Closed::Full) => None,
+        }
+    }
+
+    /// What a limit of 0 means.
+    fn shut(&self, now: Instant) -> Result<(), Closed> {
+        let opens_at = self.opens_at();
+        if self.is_serving() {
+            // A pause; once it is over, whoever comes first opens the lane.
+            return Err(opens_at.map_or(Closed::Full, Closed::Until));
+        }
+        if self.probe.load(Telling::Relaxed) && opens_at.is_none_or(|at| at <= now) {
+            return Ok(());
+        }
+        Err(Closed::Ejected(opens_at))
+    }
+
+    /// Opens the lane where its time has come.
+    pub(super) fn open_where_due(&self, now: Instant) {
+        if self.opens_at().is_some_and(|at| at <= now) {
+            self.tick(now);
+        }
+    }
+
+    /// Lets time do its part.
+    pub(super) fn tick(&self, now: Instant) {
+        self.learn(|control| control.tick(now));
+    }
+
+    /// A try's first token has come, and what its provider told with it about its limits.
+    pub(super) fn first_token(&self, now: Instant, sample: FirstToken, limits: &RateFacts) {
+        self.learn(|control| {
+            if !limits.is_empty() {
+                control.told(now, limits);
+            }
+            control.first_token(now, sample)
+        });
+        self.dispatch(now);
+    }
+
+    /// A try has ended: what it tells is learned, its slot is given back, and who waits is looked after.
+    pub(super) fn ended(&self, now: Instant, slot: Slot, sample: Ended<'_>) {
+        if slot.paced > 0 {
+            self.pace.settle(slot.paced, sample.tokens);
+        }
+        self.count_failures(sample.verdict);
+        let published = self.learn(|control| control.ended(now, sample, &mut rand::rng()));
+        self.tell_feedback(now, &sample, &published);
+        self.give_back(now);
+    }
+
+    /// Gives a slot back.
+    pub(super) fn give_back(&self, now: Instant) {
+        self.slots.give_back();
+        self.dispatch(now);
+    }
+
+    fn learn(&self, decide: impl FnOnce(&mut Control) -> Published) -> Published {
+        let mut control = lock(&self.control);
+        let published = decide(&mut control);
+        self.publish(&published);
+        drop(control);
+        if let Some(change) = published.change {
+            self.tell(change);
+        }
+        published
+    }
+
+    /// Makes a decision known to the fast path. The control's lock is held, so that decisions come in
+    /// their order.
+    fn publish(&self, published: &Published) {
+        let serving = published.state == State::Serving;
+        let ns = |at: Instant| u64::try_from(at.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX);
+        store(&self.opens_at, published.opens_at.map_or(0, |at| ns(at).max(1)));
+        let p95 = published.p95_first_token.map_or(0, |p95| u64::try_from(p95.as_nanos()).unwrap_or(u64::MAX));
+        store(&self.p95_first_token, p95);
+        self.pace.set(published.rate);
+        if self.state.load(Telling::Relaxed) != published.state as u8 {
+            self.state.store(published.state as u8, Telling::Relaxed);
+        }
+        let probe = published.state == State::Probing && published.limit > 0;
+        if self.probe.load(Telling::Relaxed) != probe {
+            self.probe.store(probe, Telling::Relaxed);
+        }
+        self.slots.set_limit(if serving { published.limit } else { 0 });
+    }
+
+    /// Tells what a decision has changed: to counters, and to whoever listens.
+    fn tell(&self, change: Change) {
+        self.counts.adjusted.fetch_add(1, Telling::Relaxed);
+        match change.why {
+            Why::Grown => _ = self.counts.grown.fetch_add(1, Telling::Relaxed),
+            Why::Overload | Why::Queueing => _ = self.counts.cuts.fetch_add(1, Telling::Relaxed),
+            _ => {}
+        }
+        let _span = tracing::debug_span!(
+            "window.update",
+            provider = &*self.provider,
+            model = &*self.model,
+            "window.before" = change.before,
+            "window.after" = change.after,
+            "window.delta" = i64::from(change.after) - i64::from(change.before),
+            why = ?change.why,
+        );
+    }
+
+    /// Tells what the end of a try has taught.
+    fn tell_feedback(&self, now: Instant, sample: &Ended<'_>, published: &Published) {
+        let before = published.change.map_or(published.limit, |change| change.before);
+        let _span = tracing::debug_span!(
+            "aimd.feedback",
+            "aimd.session" = &*self.provider,
+            model = &*self.model,
+            before,
+            after = published.limit,
+            latency_ms = now.saturating_duration_since(sample.began).as_secs_f64() * 1_000.0,
+            ok = sample.verdict == Verdict::Served,
+        );
+    }
+
+    fn count_failures(&self, verdict: Verdict) {
+        match verdict {
+            Verdict::Failed | Verdict::TimedOut | Verdict::BadKey => {
+                self.counts.failures.fetch_add(1, Telling::Relaxed);
+            }
+            Verdict::Served if self.counts.failures.load(Telling::Relaxed) != 0 => {
+                self.counts.failures.store(0, Telling::Relaxed);
+            }
+            Verdict::Served | Verdict::Overloaded { .. } | Verdict::Cancelled => {}
+        }
+    }
+
+    /// One more waits that this lane may serve.
+    pub(super) fn begins_to_wait(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One fewer waits.
+    pub(super) fn waits_no_more(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Looks after who waits, after there may be more room than before.
+    ///
+    /// The fence pairs with the one in [`Pool::wait`]: either who came to wait is seen here, or he sees
+    /// the room that was made before.
+    pub(super) fn dispatch(&self, now: Instant) {
+        fence(Ordering::SeqCst);
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut pools: SmallVec<[Arc<Pool>; 4]> = lock(&self.pools).iter().filter_map(Weak::upgrade).collect();
+        if pools.len() > 1 {
+            let first = self.rotation.fetch_add(1, Telling::Relaxed);
+            // Reduced by the length before it is made smaller.
+            let first = (first % pools.len() as u64) as usize;
+            pools.rotate_left(first);
+        }
+        for pool in pools {
+            if pool.waiting() > 0 {
+                pool.dispatch(now);
+            }
+        }
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        self.state.load(Telling::Relaxed) == State::Serving as u8
+    }
+
+    /// When the lane opens by itself.
+    pub(super) fn opens_at(&self) -> Option<Instant> {
+        let ns = self.opens_at.load(Telling::Relaxed);
+        (ns > 0).then(|| self.origin + Duration::from_nanos(ns))
+    }
+
+    /// The 95th percentile of the time to the first token, where it is known.
+    pub(crate) fn p95_first_token(&self) -> Option<Duration> {
+        let ns = self.p95_first_token.load(Telling::Relaxed);
+        (ns > 0).then(|| Duration::from_nanos(ns))
+    }
+
+    /// For operators.
+    pub(super) fn view(&self, now: Instant) -> ControlView {
+        lock(&self.control).view(now)
+    }
+
+    fn nanos(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Written only when it changes, so that the line stays shared by all cores.
+fn store(cell: &Told, value: u64) {
+    if cell.load(Telling::Relaxed) != value {
+        cell.store(value, Telling::Relaxed);
+    }
+}

@@ -1,0 +1,559 @@
+//! Who waits for one model, and the giving of turns.
+//!
+//! The queue is behind a lock that a request takes only when it has to wait, when it is charged while
+//! others wait, or when a slot comes back while somebody waits. A turn is bound to its lane, and its slot
+//! taken, before the waiter is told: what is handed over is a turn, not the hope of one.
+//!
+//! Under the pool's lock, the locks of its waiters are taken, those of its lanes' bronze lists and, for
+//! a probe, those of its lanes' controls; under none of these any other. No turn is dropped under it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64 as Told, Ordering as Telling};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use atp_core::{Qos, Weight};
+use atp_routing::fair_queue::{Allowed, Ask, Popped, Turn as Charging};
+use atp_routing::quantile::Quantiles;
+use atp_routing::share::{Gold, Idle, Phase};
+use atp_routing::{Drain, FairQueue, Order};
+use smallvec::SmallVec;
+
+use super::flow_cell::FlowCell;
+use super::lane::{Asker, Closed, LaneCell};
+use super::pacer::{self, Pace, Pacing};
+use super::preempt;
+use super::turn::Turn;
+use super::waiter::{Grant, Left, Waiter, Waiting};
+use crate::clock;
+use crate::leave::Spawn;
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, fence, lock};
+
+type Flows = HashMap<(Arc<str>, Qos), Arc<FlowCell>>;
+
+/// One model.
+pub struct Pool {
+    pub(super) name: Arc<str>,
+    pub(super) lanes: Box<[Arc<LaneCell>]>,
+    /// How many wait. Changed under the lock; read without it.
+    waiting: AtomicUsize,
+    gold: AtomicBool,
+    line: Mutex<Line>,
+    flows: Mutex<Flows>,
+    pub(super) spawn: Spawn,
+    /// The output tokens of a request, as a moving average in sixteenths.
+    output: Told,
+    origin: Instant,
+}
+
+/// What the lock guards.
+pub(super) struct Line {
+    pub(super) queue: FairQueue<Arc<Waiter>>,
+    pub(super) drain: Drain,
+    /// The tokens that those who wait are expected to use.
+    tokens: u64,
+    /// Preempted slots that are on their way to gold.
+    owed: usize,
+    pub(super) pacing: Pacing,
+    pub(super) waits: Quantiles,
+    pub(super) counts: LineCounts,
+}
+
+/// What is only told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LineCounts {
+    pub(super) enqueued: u64,
+    pub(super) dequeued: u64,
+    pub(super) dropped: u64,
+    pub(super) preempted: u64,
+    pub(super) longest_wait: Duration,
+}
+
+/// A request that comes to the pool.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// Its flow.
+    pub flow: &'a Arc<FlowCell>,
+    /// What it is expected to use.
+    pub tokens: u64,
+    /// The lanes that may serve it, best first.
+    pub order: &'a Order,
+}
+
+/// Why a request has to wait in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outlook {
+    /// A turn may come.
+    Hopeful,
+    /// Every lane has failed and rests, the first until then.
+    Ejected(Option<Instant>),
+    /// Every lane that serves is paused, the first until then.
+    Paused(Instant),
+}
+
+/// Which request this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coming {
+    /// For the first time; at most so many of its class may wait.
+    New {
+        /// The bound.
+        most: usize,
+    },
+    /// Again: it had a turn and was charged for it.
+    Again,
+}
+
+/// As many wait as may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+impl Pool {
+    /// A pool in which nobody waits.
+    #[must_use]
+    pub fn new(name: Arc<str>, lanes: Box<[Arc<LaneCell>]>, spawn: Spawn, now: Instant) -> Arc<Self> {
+        let line = Line {
+            queue: FairQueue::new(),
+            drain: Drain::new(),
+            tokens: 0,
+            owed: 0,
+            pacing: Pacing::default(),
+            waits: Quantiles::new(now),
+            counts: LineCounts::default(),
+        };
+        let pool = Arc::new(Self {
+            name,
+            lanes,
+            waiting: AtomicUsize::new(0),
+            gold: AtomicBool::new(false),
+            line: Mutex::new(line),
+            flows: Mutex::default(),
+            spawn,
+            output: Told::new(0),
+            origin: now,
+        });
+        for (place, lane) in pool.lanes.iter().enumerate() {
+            // A lane that stands twice is one lane.
+            if !pool.lanes.iter().take(place).any(|before| Arc::ptr_eq(before, lane)) {
+                lane.join(&pool);
+            }
+        }
+        pool
+    }
+
+    /// The configured name of the model.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Whether slots are kept for gold, which then may preempt.
+    pub(super) fn set_gold(&self, gold: Gold) {
+        self.gold.store(gold == Gold::Configured, Telling::Relaxed);
+    }
+
+    fn gold(&self) -> Gold {
+        if self.gold.load(Telling::Relaxed) { Gold::Configured } else { Gold::Absent }
+    }
+
+    /// Whether a try of this class may have to give way.
+    pub(super) fn preempts(&self, qos: Qos) -> bool {
+        qos == Qos::Bronze && self.gold() == Gold::Configured
+    }
+
+    /// The flow of a tenant and class. Its name decides, whatever places a reload has moved.
+    pub fn flow(&self, tenant: &Arc<str>, qos: Qos, weight: Weight) -> Arc<FlowCell> {
+        let mut flows = lock(&self.flows);
+        if let Some(flow) = flows.get(&(Arc::clone(tenant), qos)) {
+            return Arc::clone(flow);
+        }
+        let id = lock(&self.line).queue.flow(tenant, qos, weight);
+        let flow = Arc::new(FlowCell::new(Arc::clone(tenant), qos, id));
+        flows.insert((Arc::clone(tenant), qos), Arc::clone(&flow));
+        flow
+    }
+
+    /// Gives every flow the weight that `of` finds for its tenant.
+    pub(super) fn set_weights(&self, of: impl Fn(&str) -> Weight) {
+        let flows: Vec<Arc<FlowCell>> = lock(&self.flows).values().cloned().collect();
+        let mut line = lock(&self.line);
+        for flow in flows {
+            line.queue.set_weight(flow.id, of(&flow.tenant));
+        }
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn line(&self) -> MutexGuard<'_, Line> {
+        lock(&self.line)
+    }
+
+    pub(super) fn all_flows(&self) -> Vec<Arc<FlowCell>> {
+        lock(&self.flows).values().cloned().collect()
+    }
+
+    fn asker(&self, request: &Request<'_>) -> Asker {
+        Asker { qos: request.flow.qos, idle: request.flow.idle(), gold: self.gold(), tokens: request.tokens }
+    }
+
+    /// A turn at once, where nobody waits and a lane has room, or where the flow has nothing at all and
+    /// may go ahead on an express slot. No lock, no allocation.
+    pub fn try_turn(self: &Arc<Self>, request: Request<'_>, now: Instant) -> Option<Turn> {
+        let asker = self.asker(&request);
+        if self.waiting() > 0 && asker.idle == Idle::No {
+            return None;
+        }
+        self.take(request.order, request.flow, &asker, now)
+    }
+
+    /// A turn at the lane `place` for a request that had one before, where there is room.
+    pub(crate) fn try_turn_at(
+        self: &Arc<Self>,
+        place: usize,
+        flow: &Arc<FlowCell>,
+        tokens: u64,
+        now: Instant,
+    ) -> Option<Turn> {
+        let lane = self.lanes.get(place)?;
+        lane.open_where_due(now);
+        let asker = Asker { qos: flow.qos, idle: Idle::No, gold: self.gold(), tokens };
+        let slot = lane.try_take(&asker, now).or_else(|| lane.try_probe(now))?;
+        Some(Turn::new(self, place, lane, flow, slot, now))
+    }
+
+    /// A turn at the lane `place` that nobody waits for, for a try beside another. It is no probe: what is
+    /// not known to work helps nobody who is in a hurry.
+    pub(crate) fn try_spare_turn(
+        self: &Arc<Self>,
+        place: usize,
+        flow: &Arc<FlowCell>,
+        tokens: u64,
+        now: Instant,
+    ) -> Option<Turn> {
+        if self.waiting() > 0 {
+            return None;
+        }
+        let lane = self.lanes.get(place)?;
+        let asker = Asker { qos: flow.qos, idle: Idle::No, gold: self.gold(), tokens };
+        let slot = lane.try_take(&asker, now)?;
+        Some(Turn::new(self, place, lane, flow, slot, now))
+    }
+
+    fn take(self: &Arc<Self>, order: &Order, flow: &Arc<FlowCell>, asker: &Asker, now: Instant) -> Option<Turn> {
+        let lanes = || order.iter().filter_map(|place| Some((*place, self.lanes.get(*place)?)));
+        let (place, lane, slot) = lanes().find_map(|(place, lane)| Some((place, lane, lane.try_take(asker, now)?)))?;
+        Some(Turn::new(self, place, lane, flow, slot, now))
+    }
+
+    /// The probe of a lane that rests no more.
+    fn probe(self: &Arc<Self>, order: &Order, flow: &Arc<FlowCell>, now: Instant) -> Option<Turn> {
+        let lanes = || order.iter().filter_map(|place| Some((*place, self.lanes.get(*place)?)));
+        let (place, lane, slot) = lanes().find_map(|(place, lane)| Some((place, lane, lane.try_probe(now)?)))?;
+        Some(Turn::new(self, place, lane, flow, slot, now))
+    }
+
+    /// Opens every lane whose time has come, and takes a turn where that made room.
+    pub(crate) fn try_opened(self: &Arc<Self>, request: Request<'_>, now: Instant) -> Option<Turn> {
+        self.open_where_due(now);
+        self.try_turn(request, now).or_else(|| self.probe(request.order, request.flow, now))
+    }
+
+    pub(super) fn open_where_due(&self, now: Instant) {
+        for lane in &self.lanes {
+            lane.open_where_due(now);
+        }
+    }
+
+    /// Where the lane `place` is closed: when it opens by itself, if that is known.
+    pub(crate) fn opens_at(&self, place: usize, now: Instant) -> Option<Option<Instant>> {
+        self.lanes.get(place)?.closed(now)
+    }
+
+    /// Whether it is worth waiting.
+    pub(crate) fn outlook(&self, now: Instant) -> Outlook {
+        let ejected = self.lanes.iter().all(|lane| !lane.is_serving());
+        if ejected {
+            return Outlook::Ejected(self.lanes.iter().filter_map(|lane| lane.opens_at()).min());
+        }
+        let serving = || self.lanes.iter().filter(|lane| lane.is_serving());
+        if serving().any(|lane| lane.load().limit > 0) {
+            return Outlook::Hopeful;
+        }
+        let opens_at = serving().filter_map(|lane| lane.opens_at()).min();
+        opens_at.filter(|at| *at > now).map_or(Outlook::Hopeful, Outlook::Paused)
+    }
+
+    /// Waits for a turn.
+    ///
+    /// # Errors
+    ///
+    /// As many of its class wait already as may.
+    pub fn wait(
+        self: &Arc<Self>,
+        request: Request<'_>,
+        session: u64,
+        coming: Coming,
+        now: Instant,
+    ) -> Result<Waiting, Full> {
+        let Request { flow, tokens, order } = request;
+        let mut line = lock(&self.line);
+        let charging = match coming {
+            Coming::New { most } if line.queue.len_of(flow.qos) >= most => {
+                line.counts.dropped += 1;
+                return Err(Full);
+            }
+            Coming::New { .. } => Charging::New,
+            Coming::Again => Charging::Again,
+        };
+        line.counts.enqueued += 1;
+        line.drain.resume(now);
+        let waiter = Waiter::new(Arc::clone(flow), session, tokens, order.clone(), now);
+        self.push(&mut line, &waiter, charging, now);
+        // Pairs with the fence in `LaneCell::dispatch`: who gives a slot back from now on sees that
+        // somebody waits, and what was given back before is seen here.
+        fence(Ordering::SeqCst);
+        let (wakers, pace) = self.hand_out(&mut line, now);
+        drop(line);
+        self.wake(wakers, pace);
+        Ok(Waiting::new(Arc::clone(self), waiter))
+    }
+
+    fn push(&self, line: &mut Line, waiter: &Arc<Waiter>, turn: Charging, now: Instant) {
+        Self::put(line, waiter, turn, now);
+        line.tokens += waiter.tokens;
+        waiter.flow.waiting.fetch_add(1, Telling::Relaxed);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        for lane in &self.lanes {
+            lane.begins_to_wait();
+        }
+    }
+
+    fn put(line: &mut Line, waiter: &Arc<Waiter>, turn: Charging, now: Instant) {
+        let ask = Ask { flow: waiter.flow.id, session: waiter.session, cost: waiter.tokens, turn, now };
+        waiter.stands(line.queue.push(ask, Arc::clone(waiter)));
+    }
+
+    fn waits_no_more(&self, line: &mut Line, waiter: &Waiter, now: Instant) {
+        line.tokens = line.tokens.saturating_sub(waiter.tokens);
+        waiter.flow.waiting.fetch_sub(1, Telling::Relaxed);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        for lane in &self.lanes {
+            lane.waits_no_more();
+        }
+        if line.queue.is_empty() {
+            line.drain.pause(now);
+        }
+    }
+
+    /// Leaves the queue, or gives back a turn that has just come: by its drop, outside the lock.
+    pub(super) fn leave(&self, waiter: &Arc<Waiter>) -> Option<Grant> {
+        let mut line = lock(&self.line);
+        match waiter.leave() {
+            Left::Granted(grant) => Some(grant),
+            Left::Gone => None,
+            Left::Waiting { ticket, charged } => {
+                if ticket.is_some_and(|ticket| line.queue.remove(ticket).is_some()) {
+                    self.waits_no_more(&mut line, waiter, clock::now());
+                    self.charge_in(&mut line, &waiter.flow, waiter.session, -signed(charged));
+                }
+                None
+            }
+        }
+    }
+
+    /// Hands out turns, after there may be more room than before.
+    pub fn dispatch(self: &Arc<Self>, now: Instant) {
+        self.open_where_due(now);
+        let mut line = lock(&self.line);
+        let (wakers, pace) = self.hand_out(&mut line, now);
+        drop(line);
+        self.wake(wakers, pace);
+    }
+
+    fn wake(self: &Arc<Self>, wakers: Wakers, pace: Pace) {
+        for waker in wakers {
+            waker.wake();
+        }
+        if pace == Pace::Start {
+            pacer::start(self);
+        }
+    }
+
+    /// Gives turns to those who wait, in fair order, as long as there is room for the first of them.
+    fn hand_out(self: &Arc<Self>, line: &mut Line, now: Instant) -> (Wakers, Pace) {
+        let mut wakers = Wakers::new();
+        let mut aside: SmallVec<[Arc<Waiter>; 2]> = SmallVec::new();
+        let mut opening = None;
+        while !line.queue.is_empty() {
+            let allowed = self.allowed(line, now);
+            let Some(popped) = line.queue.pop(now, allowed) else { break };
+            match self.bind(&popped.item, now) {
+                Ok(turn) => wakers.extend(self.grant(line, popped, turn, now)),
+                Err(until) => {
+                    opening = sooner(opening, until);
+                    popped.item.keeps(popped.charged);
+                    // Who can go to one lane only lets others pass to the other lanes; who wants more
+                    // tokens than the pace lets through now does not, or he would wait for ever.
+                    let passed = popped.item.order.len() < self.lanes.len() && until.is_none();
+                    aside.push(popped.item);
+                    if !passed {
+                        break;
+                    }
+                }
+            }
+        }
+        for waiter in aside {
+            Self::put(line, &waiter, Charging::Again, now);
+        }
+        (wakers, self.pace(line, opening, now))
+    }
+
+    /// The classes for which some lane has room.
+    fn allowed(&self, line: &mut Line, now: Instant) -> Allowed {
+        let gold = line.queue.len_of(Qos::Gold);
+        line.owed = line.owed.min(gold);
+        let mut allowed = Allowed::NONE;
+        for qos in Qos::ALL {
+            let asker = Asker { qos, idle: Idle::No, gold: self.gold(), tokens: 1 };
+            // A preempted slot is gold's, also where a small window reserves none for it.
+            let may = line.queue.len_of(qos) > 0 && (line.owed == 0 || qos == Qos::Gold);
+            if may && self.lanes.iter().any(|lane| lane.room(&asker, now).is_ok()) {
+                allowed = allowed.with(qos);
+            }
+        }
+        allowed
+    }
+
+    /// Takes a slot for a waiter; otherwise the time at which there may be one, where time alone brings it.
+    fn bind(self: &Arc<Self>, waiter: &Waiter, now: Instant) -> Result<Turn, Option<Instant>> {
+        let asker = Asker { qos: waiter.flow.qos, idle: Idle::No, gold: self.gold(), tokens: waiter.tokens };
+        let mut opening = None;
+        for place in &waiter.order {
+            let Some(lane) = self.lanes.get(*place) else { continue };
+            if let Some(slot) = lane.try_take(&asker, now).or_else(|| lane.try_probe(now)) {
+                return Ok(Turn::new(self, *place, lane, &waiter.flow, slot, now));
+            }
+            if let Err(Closed::Until(at)) = lane.room(&asker, now) {
+                opening = sooner(opening, Some(at));
+            }
+        }
+        Err(opening)
+    }
+
+    fn grant(&self, line: &mut Line, popped: Popped<Arc<Waiter>>, turn: Turn, now: Instant) -> Option<Waker> {
+        let waiter = popped.item;
+        let waited = now.saturating_duration_since(waiter.since);
+        line.waits.add(now, waited);
+        line.counts.dequeued += 1;
+        line.counts.longest_wait = line.counts.longest_wait.max(waited);
+        line.drain.on_served(now, waiter.tokens);
+        if waiter.flow.qos == Qos::Gold {
+            line.owed = line.owed.saturating_sub(1);
+        }
+        waiter.flow.charged(self.nanos(now), popped.charged as f64);
+        self.waits_no_more(line, &waiter, now);
+        waiter.grant(turn, popped.charged, waited)
+    }
+
+    /// Notes when time alone will make room, and whether somebody has to be started who waits for it.
+    fn pace(&self, line: &mut Line, opening: Option<Instant>, now: Instant) -> Pace {
+        let asker = Asker { qos: Qos::Gold, idle: Idle::No, gold: self.gold(), tokens: 1 };
+        let opens = |lane: &Arc<LaneCell>| match lane.room(&asker, now) {
+            Err(Closed::Until(at)) => Some(at),
+            Err(Closed::Ejected(at)) => at,
+            Ok(()) | Err(Closed::Full) => None,
+        };
+        line.pacing.next = match line.queue.is_empty() {
+            true => None,
+            false => self.lanes.iter().map(opens).fold(opening, sooner),
+        };
+        line.pacing.start()
+    }
+
+    /// Makes a bronze try give way to a gold request that waits, unless one is on its way already.
+    pub(crate) fn preempt(&self) -> Option<Phase> {
+        let owe = |line: &mut Line| {
+            let owes = line.queue.len_of(Qos::Gold) > line.owed;
+            line.owed += usize::from(owes);
+            owes
+        };
+        if !owe(&mut lock(&self.line)) {
+            return None;
+        }
+        let full = self.lanes.iter().filter(|lane| lane.load().limit > 0).map(|lane| &lane.bronze);
+        let phase = preempt::preempt(&full);
+        let mut line = lock(&self.line);
+        match phase {
+            Some(_) => line.counts.preempted += 1,
+            None => line.owed = line.owed.saturating_sub(1),
+        }
+        phase
+    }
+
+    /// Counts a request that was refused after it had waited.
+    pub(crate) fn gave_up(&self) {
+        lock(&self.line).counts.dropped += 1;
+    }
+
+    /// Charges a flow for tokens beyond what it was charged, or gives back what it did not use.
+    pub(crate) fn charge(&self, flow: &FlowCell, session: u64, delta: i64) {
+        self.charge_in(&mut lock(&self.line), flow, session, delta);
+    }
+
+    fn charge_in(&self, line: &mut Line, flow: &FlowCell, session: u64, delta: i64) {
+        if delta == 0 {
+            return;
+        }
+        line.queue.charge(flow.id, session, delta);
+        flow.charged(self.nanos(clock::now()), delta as f64);
+    }
+
+    /// What a flow was charged lately.
+    pub(super) fn recent(&self, flow: &FlowCell, now: Instant) -> f64 {
+        flow.recent(self.nanos(now))
+    }
+
+    fn nanos(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// How long who comes now would wait for a turn, where that is known.
+    pub(crate) fn forecast(&self, now: Instant) -> Option<Duration> {
+        let line = lock(&self.line);
+        line.drain.wait_for_place(line.queue.len(), line.tokens, now)
+    }
+
+    /// The output tokens that a request is expected to use.
+    pub(crate) fn expected_output(&self) -> u64 {
+        self.output.load(Telling::Relaxed) / SIXTEENTHS
+    }
+
+    /// Learns from a request whose output is known: a moving average over about sixteen of them. Two at
+    /// once may lose one, which an average bears.
+    pub(crate) fn used_output(&self, tokens: u64) {
+        let before = self.output.load(Telling::Relaxed);
+        let sample = tokens.min(MOST_EXPECTED).saturating_mul(SIXTEENTHS);
+        let after = if before == 0 { sample } else { before - before / SIXTEENTHS + sample / SIXTEENTHS };
+        if after != before {
+            self.output.store(after, Telling::Relaxed);
+        }
+    }
+}
+
+const SIXTEENTHS: u64 = 16;
+/// No model writes more at once.
+const MOST_EXPECTED: u64 = 1 << 32;
+
+type Wakers = SmallVec<[Waker; 4]>;
+
+fn sooner(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
+}
+
+/// Tokens as a difference; what no model could write is cut.
+pub(super) fn signed(tokens: u64) -> i64 {
+    i64::try_from(tokens).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,126 @@
+//! The right to one try at one lane: a slot of it, and the place in its flow's count.
+//!
+//! It is owned by the exchange, first by its future, then by its answer's body. It ends with what the
+//! try told about the lane; dropped without that it tells nothing, and its slot goes back all the same.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use atp_core::RateFacts;
+use atp_routing::control::{Ended, FirstToken, Verdict};
+
+use super::flow_cell::FlowCell;
+use super::lane::{LaneCell, Slot};
+use super::pool::Pool;
+use super::preempt::Run;
+use crate::clock;
+
+/// A turn.
+pub struct Turn {
+    lane: Arc<LaneCell>,
+    flow: Arc<FlowCell>,
+    /// The lane's place among the pool's.
+    place: usize,
+    slot: Slot,
+    began: Instant,
+    first_token: FirstTokenTold,
+    /// Where gold may preempt it.
+    run: Option<Arc<Run>>,
+    over: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FirstTokenTold {
+    No,
+    Yes,
+}
+
+impl Turn {
+    /// A turn with a slot that was just taken.
+    pub(super) fn new(
+        pool: &Arc<Pool>,
+        place: usize,
+        lane: &Arc<LaneCell>,
+        flow: &Arc<FlowCell>,
+        slot: Slot,
+        now: Instant,
+    ) -> Self {
+        flow.in_flight.fetch_add(1, Ordering::Relaxed);
+        flow.granted.fetch_add(1, Ordering::Relaxed);
+        let run = pool.preempts(flow.qos).then(|| lane.bronze.enter(now));
+        Self {
+            lane: Arc::clone(lane),
+            flow: Arc::clone(flow),
+            place,
+            slot,
+            began: now,
+            first_token: FirstTokenTold::No,
+            run,
+            over: false,
+        }
+    }
+
+    /// The lane's place among the pool's.
+    #[must_use]
+    pub fn place(&self) -> usize {
+        self.place
+    }
+
+    /// How many tries of the lane may be in flight.
+    pub(crate) fn limit(&self) -> u32 {
+        self.lane.load().limit
+    }
+
+    /// The lane's 95th percentile of the time to the first token, where it is known.
+    pub(crate) fn p95_first_token(&self) -> Option<Duration> {
+        self.lane.p95_first_token()
+    }
+
+    /// What gold preempts it by, where it may.
+    pub(crate) fn run(&self) -> Option<&Arc<Run>> {
+        self.run.as_ref()
+    }
+
+    /// The try begins only now: what came before was the router's own time.
+    pub(crate) fn begins(&mut self, now: Instant) {
+        self.began = self.began.max(now);
+    }
+
+    /// The first token has come, or the whole answer; `limits` came with it.
+    pub(crate) fn first_token(&mut self, now: Instant, input_tokens: u64, limits: &RateFacts) {
+        if std::mem::replace(&mut self.first_token, FirstTokenTold::Yes) == FirstTokenTold::Yes {
+            return;
+        }
+        if let Some(run) = &self.run {
+            run.streams();
+        }
+        let sample = FirstToken { began: self.began, in_flight: self.slot.in_flight, input_tokens };
+        self.lane.first_token(now, sample, limits);
+    }
+
+    /// The try has ended.
+    pub fn end(mut self, now: Instant, verdict: Verdict, tokens: u64, limits: &RateFacts) {
+        self.finish(now, verdict, tokens, limits);
+    }
+
+    fn finish(&mut self, now: Instant, verdict: Verdict, tokens: u64, limits: &RateFacts) {
+        if std::mem::replace(&mut self.over, true) {
+            return;
+        }
+        if let Some(run) = &self.run {
+            self.lane.bronze.leave(run);
+        }
+        self.flow.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let sample = Ended { began: self.began, in_flight: self.slot.in_flight, tokens, verdict, limits };
+        self.lane.ended(now, self.slot, sample);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.over {
+            self.finish(clock::now(), Verdict::Cancelled, 0, &RateFacts::default());
+        }
+    }
+}

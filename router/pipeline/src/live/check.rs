@@ -1,0 +1,71 @@
+//! What contradicts itself in a snapshot is found before anything that is in force is touched.
+
+use std::collections::HashSet;
+
+use atp_core::{Error, ErrorKind};
+
+use crate::snapshot::{Model, Snapshot, Target};
+
+/// Checks what the types allow and the request path cannot do.
+///
+/// # Errors
+///
+/// [`ErrorKind::Configuration`], naming the field, the value and the way out.
+pub(super) fn check(snapshot: &Snapshot) -> Result<(), Error> {
+    let mut names = HashSet::new();
+    for model in &snapshot.models {
+        check_targets(model)?;
+        for name in std::iter::once(&model.name).chain(&model.aliases) {
+            if name.matches('*').count() > 1 {
+                return Err(configuration(format!("models.{name}: a pattern may hold one `*`; it holds more")));
+            }
+            // Two patterns may be the same: the first one counts.
+            if !name.contains('*') && !names.insert(name) {
+                return Err(configuration(format!(
+                    "models.{name}: the name stands twice, as a model or an alias; choose another"
+                )));
+            }
+        }
+    }
+    let mut providers = HashSet::new();
+    for name in snapshot.providers.iter().map(|raw| raw.provider.name()) {
+        if !providers.insert(name) {
+            return Err(configuration(format!("providers.{name}: the name stands twice; choose another")));
+        }
+    }
+    Ok(())
+}
+
+fn check_targets(model: &Model) -> Result<(), Error> {
+    let name = &model.name;
+    if model.targets.is_empty() {
+        return Err(configuration(format!("models.{name}.targets: the list is empty; name at least one target")));
+    }
+    for (index, target) in model.targets.iter().enumerate() {
+        check_target(model, index, target)?;
+    }
+    Ok(())
+}
+
+fn check_target(model: &Model, index: usize, target: &Target) -> Result<(), Error> {
+    let name = &model.name;
+    if let Some(weight) = target.weight
+        && !(weight.is_finite() && weight >= 0.0)
+    {
+        return Err(configuration(format!(
+            "models.{name}.targets[{index}].weight: {weight} is not a number of 0 or more"
+        )));
+    }
+    let is_pattern = std::iter::once(name).chain(&model.aliases).any(|name| name.contains('*'));
+    if target.model.contains('*') && !is_pattern {
+        return Err(configuration(format!(
+            "models.{name}.targets[{index}].model: `{}` holds a `*`, but `{name}` is not a pattern that could fill it",
+            target.model
+        )));
+    }
+    Ok(())
+}
+
+fn configuration(text: String) -> Error {
+    Error::router(ErrorKind::Configuration, text)
+}

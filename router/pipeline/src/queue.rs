@@ -1,0 +1,225 @@
+//! Step 3: a fair turn.
+//!
+//! Where nobody waits and a lane has room this takes a slot and nothing else: no lock, no allocation.
+//! Else the request waits in fair order ([`atp_routing::fair_queue`]), for as long as its model's queue,
+//! its caller's patience and its total allow, or is refused at once with an honest time to come back.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use atp_core::{Error, ErrorKind, Exchange, Qos, Retry};
+use atp_routing::Order;
+use tracing::Instrument;
+
+use crate::clock;
+use crate::flow::Bill;
+use crate::flow::pool::{Coming, Outlook, Pool, Request};
+use crate::flow::waiter::{Grant, Waiting};
+use crate::live::{Live, Route};
+use crate::settle::Books;
+
+/// What a caller is told to wait where nothing is known: long enough not to make matters worse.
+const UNKNOWN: Duration = Duration::from_secs(1);
+
+/// How long a request may wait.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// When the exchange ends in any case.
+    pub(crate) deadline: Instant,
+    /// The longest wait.
+    pub(crate) max_wait: Duration,
+}
+
+impl Bounds {
+    /// The bounds of an exchange that came to the queue at `now`.
+    pub(crate) fn new(route: &Route, exchange: &Exchange, now: Instant) -> Self {
+        let total = exchange.patience.map_or(route.total, |patience| patience.min(route.total));
+        Self { deadline: now + total, max_wait: route.queue.max_wait }
+    }
+
+    /// Until when who comes at `now` may wait.
+    pub(crate) fn until(&self, now: Instant) -> Instant {
+        self.deadline.min(now + self.max_wait)
+    }
+}
+
+/// Takes a turn, at the first lane of `order` that has room, and leaves it with the books.
+pub(crate) async fn turn(
+    books: &mut Books,
+    route: &Route,
+    live: &Live,
+    exchange: &Exchange,
+    order: &Order,
+    bounds: Bounds,
+    now: Instant,
+) -> Result<usize, Error> {
+    let flow = route.flow(&live.tenants, &exchange.caller, exchange.qos);
+    let mut bill = Bill::new(&route.pool, flow, exchange);
+    let request = Request { flow: &bill.flow, tokens: bill.expected, order };
+    let turn = route.pool.try_turn(request, now);
+    let Some(turn) = turn else {
+        books.bill = Some(bill);
+        let span = tracing::debug_span!("fair.acquire", "fair.fast_path" = false, "fair.qos" = exchange.qos.label());
+        return wait(books, route, order, Who::New, bounds, now).instrument(span).await;
+    };
+    let _span = tracing::debug_span!(
+        "fair.acquire",
+        "fair.fast_path" = true,
+        "fair.qos" = exchange.qos.label(),
+        "window.allowed" = turn.limit()
+    );
+    bill.began_at_once();
+    books.bill = Some(bill);
+    Ok(books.take_turn(turn))
+}
+
+/// Whether the request comes to the queue for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// It does.
+    New,
+    /// It had a turn that came to nothing.
+    Again,
+}
+
+/// Waits for a turn at one of the lanes of `order`, and leaves it with the books.
+pub(crate) async fn wait(
+    books: &mut Books,
+    route: &Route,
+    order: &Order,
+    who: Who,
+    bounds: Bounds,
+    now: Instant,
+) -> Result<usize, Error> {
+    let Some(bill) = &mut books.bill else { return Err(nowhere()) };
+    let pool = &route.pool;
+    let request = Request { flow: &bill.flow, tokens: bill.expected, order };
+    if let Some(turn) = pool.try_opened(request, now) {
+        if who == Who::New {
+            bill.began_at_once();
+        }
+        return Ok(books.take_turn(turn));
+    }
+    if let Some(refusal) = hopeless(route, pool, bounds, now) {
+        return Err(refusal);
+    }
+    let coming = match who {
+        Who::New => Coming::New { most: route.queue.max_waiting },
+        Who::Again => Coming::Again,
+    };
+    let until = bounds.until(now);
+    if until <= now {
+        pool.gave_up();
+        return Err(late(route, pool, Duration::ZERO, now));
+    }
+    let session = bill.session();
+    let waiting = pool.wait(request, session, coming, now).map_err(|_| full(route, pool, now))?;
+    if bill.flow.qos == Qos::Gold {
+        preempt(pool);
+    }
+    let left = books.left.clone();
+    let granted = clock::before(until, unless_left(waiting, left)).await;
+    let then = clock::now();
+    books.queued += then.saturating_duration_since(now);
+    let Some(granted) = granted else {
+        pool.gave_up();
+        return Err(late(route, pool, then.saturating_duration_since(now), then));
+    };
+    let Some(grant) = granted else { return Err(gone()) };
+    route.metrics.waits.observe(grant.waited.as_secs_f64() * 1_000.0);
+    let wait_ms = u64::try_from(grant.waited.as_millis()).unwrap_or(u64::MAX);
+    let _span = tracing::debug_span!("fair.select", "fair.granted_session" = session, "fair.wait_ms" = wait_ms);
+    if let Some(bill) = &mut books.bill {
+        bill.waited(grant.charged);
+    }
+    Ok(books.take_turn(grant.turn))
+}
+
+/// The wait, which ends with nothing where the caller has left: his work may go on without him, but it
+/// has not begun.
+async fn unless_left(waiting: Waiting, left: Option<Arc<AtomicBool>>) -> Option<Grant> {
+    let mut waiting = pin!(waiting);
+    poll_fn(|cx| {
+        if left.as_ref().is_some_and(|left| left.load(Ordering::Relaxed)) {
+            return Poll::Ready(None);
+        }
+        waiting.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+fn preempt(pool: &Pool) {
+    if let Some(phase) = pool.preempt() {
+        let reason = format!("gold waits, the victim was {phase:?}");
+        let _span = tracing::debug_span!("preempt.select", "preempt.count" = 1, "preempt.reason" = reason);
+    }
+}
+
+/// Why waiting is in vain, where it is.
+fn hopeless(route: &Route, pool: &Pool, bounds: Bounds, now: Instant) -> Option<Error> {
+    match pool.outlook(now) {
+        Outlook::Hopeful => None,
+        Outlook::Ejected(opens_at) => {
+            let pause = opens_at.map_or(UNKNOWN, |at| at.saturating_duration_since(now));
+            Some(ejected(route, pause))
+        }
+        Outlook::Paused(at) if at < bounds.until(now) => None,
+        Outlook::Paused(at) => {
+            pool.gave_up();
+            let pause = at.saturating_duration_since(now);
+            let text = format!("every provider of `{}` asked for a pause; try again in {}", route.name, told(pause));
+            Some(Error::router(ErrorKind::Backpressure, text).with_retry(Retry::After(pause)))
+        }
+    }
+}
+
+fn ejected(route: &Route, pause: Duration) -> Error {
+    let text = format!("every provider of `{}` fails at present; try again in {}", route.name, told(pause));
+    Error::router(ErrorKind::NoModelsAvailable, text).with_retry(Retry::After(pause))
+}
+
+fn full(route: &Route, pool: &Pool, now: Instant) -> Error {
+    let pause = forecast(pool, now);
+    let text = format!(
+        "{} requests wait for `{}` already, which is its limit; try again in {}",
+        route.queue.max_waiting,
+        route.name,
+        told(pause)
+    );
+    Error::router(ErrorKind::Backpressure, text).with_retry(Retry::After(pause))
+}
+
+fn late(route: &Route, pool: &Pool, waited: Duration, now: Instant) -> Error {
+    let pause = forecast(pool, now);
+    let text =
+        format!("no turn at `{}` came within {} ms; try again in {}", route.name, waited.as_millis(), told(pause));
+    Error::router(ErrorKind::Backpressure, text).with_retry(Retry::After(pause))
+}
+
+/// The error of a request that was made to give way to a gold one and cannot be begun again.
+pub(crate) fn preempted(pool: Option<&Pool>, now: Instant) -> Error {
+    let pause = pool.map_or(UNKNOWN, |pool| forecast(pool, now));
+    let text = format!("the request gave way to one of a higher class; try again in {}", told(pause));
+    Error::router(ErrorKind::Preempted, text).with_retry(Retry::After(pause))
+}
+
+fn gone() -> Error {
+    Error::caller(ErrorKind::Cancelled, "the caller left before a turn came")
+}
+
+fn nowhere() -> Error {
+    Error::router(ErrorKind::Internal, "a turn was asked for before the route was known")
+}
+
+fn forecast(pool: &Pool, now: Instant) -> Duration {
+    pool.forecast(now).unwrap_or(UNKNOWN)
+}
+
+/// A pause as people read it: whole seconds, rounded up as in `Retry-After`.
+fn told(pause: Duration) -> String {
+    format!("{} s", pause.as_millis().div_ceil(1_000).max(1))
+}
