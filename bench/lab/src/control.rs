@@ -33,9 +33,10 @@ pub(crate) trait Limiter: Debug {
         None
     }
 
-    /// Takes a request's tokens from the lane's rate; the error is how long until they are there, if that is known.
-    fn admit(&mut self, _tokens: u64, _now: Instant) -> Result<(), Option<Duration>> {
-        Ok(())
+    /// Takes a request's tokens from the lane's rate, and tells how many; none where no rate is known. The error
+    /// is how long until they are there, if that is known.
+    fn admit(&mut self, _tokens: u64, _now: Instant) -> Result<u64, Option<Duration>> {
+        Ok(0)
     }
 
     /// The first token of a try.

@@ -18,4 +18,4 @@ mod traffic;
 mod world;
 
 pub use paper::{Aim, Reached, Section, summary};
-pub use scenario::{Scale, play_all};
+pub use scenario::{Scale, play};

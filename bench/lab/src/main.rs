@@ -1,12 +1,12 @@
 //! `lab`: plays every scenario, prints the aims, and writes the page and its plots.
 //!
-//! `lab [--quick] [FOLDER]`; without a folder nothing is written.
+//! `lab [--quick] [--only=CHAPTER] [FOLDER]`; without a folder nothing is written.
 
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use atp_lab::{Scale, play_all, summary};
+use atp_lab::{Scale, summary};
 
 fn main() -> ExitCode {
     match play() {
@@ -21,7 +21,8 @@ fn main() -> ExitCode {
 fn play() -> io::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let scale = if args.iter().any(|arg| arg == "--quick") { Scale::Quick } else { Scale::Full };
-    let sections = play_all(scale);
+    let only = args.iter().find_map(|arg| arg.strip_prefix("--only="));
+    let sections = atp_lab::play(scale, only);
     let mut out = io::stdout().lock();
     for section in &sections {
         writeln!(out, "{}", section.markdown("flow-control"))?;

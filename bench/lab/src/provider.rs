@@ -103,19 +103,23 @@ impl Spec {
 }
 
 /// What a provider tells, at its time, about a call.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Signal {
     /// The first token, with what the headers said.
-    First(usize, RateFacts),
+    First(usize, Headers),
     /// The end of the answer.
     Done(usize),
     /// 429, perhaps with a pause, and with what the headers said.
-    Refused(usize, Option<Duration>, RateFacts),
+    Refused(usize, Option<Duration>, Headers),
     /// 5xx, or no connection, or one that broke.
     Failed(usize),
     /// Capacity changes: the provider's own business.
     Change,
 }
+
+/// What the headers of an answer said about limits, if anything. Boxed, because few answers have them and every
+/// event would have to be as large.
+pub(crate) type Headers = Option<Box<RateFacts>>;
 
 /// What a provider writes down for later.
 pub(crate) type Outbox = Vec<(Instant, Signal)>;

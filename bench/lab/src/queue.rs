@@ -35,6 +35,11 @@ pub(crate) trait Queue: Debug {
         0
     }
 
+    /// How many of one flow may wait although the class as a whole has as many as may: its equal part.
+    fn equal_part(&self, _qos: Qos, _most: usize) -> usize {
+        0
+    }
+
     /// Charges what a request has used beyond what it was charged; negative to give back.
     fn charge(&mut self, _job: &Job, _delta: i64) {}
 

@@ -31,6 +31,8 @@ pub(crate) enum Fate {
 pub(crate) struct JobRow {
     pub(crate) source: usize,
     pub(crate) arrived: f64,
+    /// When the try began that was answered.
+    pub(crate) began: Option<f64>,
     pub(crate) first: Option<f64>,
     pub(crate) over: Option<f64>,
     pub(crate) tries: u32,
@@ -41,6 +43,16 @@ impl JobRow {
     /// From the arrival to the first token.
     pub(crate) fn to_first(&self) -> Option<f64> {
         self.first.map(|first| first - self.arrived)
+    }
+
+    /// From the arrival to the beginning of the try that was answered.
+    pub(crate) fn waited(&self) -> Option<f64> {
+        self.began.map(|began| began - self.arrived)
+    }
+
+    /// From the beginning of the try to its first token.
+    pub(crate) fn at_provider(&self) -> Option<f64> {
+        self.first.zip(self.began).map(|(first, began)| first - began)
     }
 }
 
@@ -163,6 +175,14 @@ impl Tally {
         let of =
             |at| -> u64 { lanes.clone().filter_map(|lane| self.lane_at(lane, at)).map(|row| row.counts.tries).sum() };
         of(to) - of(from)
+    }
+}
+
+impl Tally {
+    /// The longest line at any provider between two times.
+    pub(crate) fn longest_line(&self, from: f64, to: f64) -> usize {
+        let rows = self.lanes.iter().flat_map(|rows| rows.iter().take(moment_of(to)).skip(moment_of(from)));
+        rows.map(|row| row.line).max().unwrap_or_default()
     }
 }
 

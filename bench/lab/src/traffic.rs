@@ -126,7 +126,18 @@ impl Source {
         let input = self.input.draw(dice);
         let output = self.output.draw(dice);
         let seed = dice.random();
-        Job { id, source, tenant: self.tenant, session: self.session, qos: self.qos, input, output, arrived: now, seed }
+        Job {
+            id,
+            source,
+            tenant: self.tenant,
+            session: self.session,
+            qos: self.qos,
+            input,
+            output,
+            estimate: input,
+            arrived: now,
+            seed,
+        }
     }
 }
 
@@ -142,20 +153,14 @@ pub(crate) struct Job {
     pub(crate) input: u64,
     /// Completion tokens, which nobody knows before the end.
     pub(crate) output: u64,
+    /// What the router takes it for when it comes: its prompt and a usual completion.
+    pub(crate) estimate: u64,
     pub(crate) arrived: Instant,
     /// What chance has in store for it at a provider, the same whoever sends it there.
     pub(crate) seed: u64,
 }
 
-/// The completion that is expected of every request: what the router charges before it knows better.
-pub(crate) const EXPECTED_OUTPUT: u64 = 256;
-
 impl Job {
-    /// What the router charges at the start.
-    pub(crate) fn estimate(&self) -> u64 {
-        self.input + EXPECTED_OUTPUT
-    }
-
     /// What it takes in truth.
     pub(crate) fn tokens(&self) -> u64 {
         self.input + self.output

@@ -29,7 +29,7 @@ use books::{Hedges, Retries};
 pub(crate) use plan::{Choice, Controlled, Ordered, Plan, Retrying, Slots, System};
 
 /// What can happen.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Event {
     /// A source's line asks.
     Ask { source: usize, line: u32 },
@@ -92,6 +92,14 @@ struct State {
     hedged_at: Option<Instant>,
 }
 
+/// A slot at a lane, for somebody to begin in.
+#[derive(Debug, Clone, Copy)]
+struct Berth {
+    lane: usize,
+    /// Tokens that the lane's rate was charged; 0 where none is known.
+    paid: u64,
+}
+
 /// One try.
 #[derive(Debug)]
 struct Try {
@@ -122,6 +130,8 @@ struct World<'a> {
     flows: BTreeMap<(usize, Qos), u32>,
     retries: Retries,
     hedges: Hedges,
+    /// The completion that is expected: a moving average over sixteen, as in the pipeline.
+    expected_output: f64,
     wake: Option<Instant>,
     /// One per source for what it asks, and one for the decisions.
     chances: Vec<StdRng>,
@@ -159,6 +169,7 @@ impl<'a> World<'a> {
             flows: BTreeMap::new(),
             retries: Retries::new(system.retrying),
             hedges: Hedges::default(),
+            expected_output: 256.0,
             wake: None,
             chances: (0..plan.sources.len()).map(|source| dice(plan.seed, source as u64)).collect(),
             chance: dice(plan.seed, u64::MAX),
@@ -229,7 +240,8 @@ impl<'a> World<'a> {
         if since.as_secs_f64() >= source.active.1 {
             return;
         }
-        let job = source.draw(id, place, now, chance);
+        let mut job = source.draw(id, place, now, chance);
+        job.estimate = job.input + self.expected_output as u64;
         if !source.is_closed() {
             let gap = source.gap(since, chance);
             self.agenda.after(gap, Event::Ask { source: place, line });
@@ -237,6 +249,7 @@ impl<'a> World<'a> {
         self.tally.jobs.push(JobRow {
             source: place,
             arrived: since.as_secs_f64(),
+            began: None,
             first: None,
             over: None,
             tries: 0,

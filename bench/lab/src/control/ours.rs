@@ -53,17 +53,16 @@ impl Limiter for Ours {
         self.now.opens_at
     }
 
-    fn admit(&mut self, tokens: u64, now: Instant) -> Result<(), Option<Duration>> {
-        if let Some(pace) = self.now.rate {
-            let at = self.nanos(now);
-            let requests = rate::admit_request(self.requests, at, &pace).map_err(wait)?;
-            self.tokens = rate::admit(self.tokens, at, tokens, &pace).map_err(wait)?;
-            self.requests = requests;
+    fn admit(&mut self, tokens: u64, now: Instant) -> Result<u64, Option<Duration>> {
+        if self.now.state != State::Serving {
+            return if self.control.began(now) == Began::Probe { Ok(0) } else { Err(None) };
         }
-        if self.now.state != State::Serving && self.control.began(now) == Began::Refused {
-            return Err(None);
-        }
-        Ok(())
+        let Some(pace) = self.now.rate else { return Ok(0) };
+        let at = self.nanos(now);
+        let requests = rate::admit_request(self.requests, at, &pace).map_err(wait)?;
+        self.tokens = rate::admit(self.tokens, at, tokens, &pace).map_err(wait)?;
+        self.requests = requests;
+        Ok(tokens)
     }
 
     fn first_token(&mut self, now: Instant, begun: Begun, facts: &RateFacts) {
@@ -81,7 +80,9 @@ impl Limiter for Ours {
             TryOutcome::Failed => Verdict::Failed,
             TryOutcome::Cancelled => Verdict::Cancelled,
         };
-        if let Some(pace) = self.now.rate {
+        if let Some(pace) = self.now.rate
+            && end.begun.paid > 0
+        {
             self.tokens = rate::settle(self.tokens, end.begun.paid, end.tokens, &pace);
         }
         let sample = Ended {

@@ -4,7 +4,7 @@ use atp_core::{RateFact, RateFacts};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::{Call, Meter, Outbox, ROUND_TRIP, Signal, Unit, Waste};
+use super::{Call, Headers, Meter, Outbox, ROUND_TRIP, Signal, Unit, Waste};
 
 /// What a provider tells about its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,9 +70,9 @@ impl Hosted {
 
     /// The headers, if it sends any. As with real vendors they tell the state when the request was admitted,
     /// and arrive with the answer.
-    fn facts(&self) -> RateFacts {
+    fn facts(&self) -> Headers {
         if self.hint != Hint::Headers {
-            return RateFacts::default();
+            return None;
         }
         let size = self.rate * self.burst;
         let fact = RateFact {
@@ -80,10 +80,11 @@ impl Hosted {
             remaining: Some(self.level.max(0.0) as u64),
             reset: Some(Duration::from_secs_f64((size - self.level).max(0.0) / self.rate.max(1e-9))),
         };
-        match self.unit {
+        let facts = match self.unit {
             Unit::Tokens => RateFacts { tokens: fact, ..RateFacts::default() },
             Unit::Requests => RateFacts { requests: fact, ..RateFacts::default() },
-        }
+        };
+        Some(Box::new(facts))
     }
 
     /// What was paid is gone, whoever leaves.

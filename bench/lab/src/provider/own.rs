@@ -1,6 +1,5 @@
 //! One's own server: slots, and a first-come line in front of them.
 
-use atp_core::RateFacts;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
@@ -39,7 +38,7 @@ impl Own {
         } else if self.waiting.len() < self.longest_line {
             self.waiting.push_back(call);
         } else {
-            out.push((now + ROUND_TRIP, Signal::Refused(call.id, None, RateFacts::default())));
+            out.push((now + ROUND_TRIP, Signal::Refused(call.id, None, None)));
         }
     }
 
@@ -48,7 +47,7 @@ impl Own {
         let busy = (self.running.len() as f64 / f64::from(self.slots.max(1))).min(1.0);
         let first = now + call.first;
         let end = first + call.rest.mul_f64(1.0 + self.crowding * busy);
-        out.push((first, Signal::First(call.id, RateFacts::default())));
+        out.push((first, Signal::First(call.id, None)));
         out.push((end, Signal::Done(call.id)));
     }
 

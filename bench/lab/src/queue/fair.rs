@@ -35,7 +35,7 @@ impl Queue for Fair {
             Coming::New => Turn::New,
             Coming::Again => Turn::Again,
         };
-        let ask = Ask { flow, session: job.session, cost: job.estimate(), turn, now };
+        let ask = Ask { flow, session: job.session, cost: job.estimate, turn, now };
         let ticket = self.queue.push(ask, job.id);
         self.tickets.insert(job.id, ticket);
     }
@@ -64,6 +64,11 @@ impl Queue for Fair {
 
     fn waits(&mut self, job: &Job) -> usize {
         self.flow(job).map_or(0, |flow| self.queue.waiting_of(flow))
+    }
+
+    fn equal_part(&self, qos: Qos, most: usize) -> usize {
+        let flows = self.queue.flows().filter(|flow| flow.qos == qos && flow.waiting > 0).count();
+        most / flows.max(1)
     }
 
     fn charge(&mut self, job: &Job, delta: i64) {

@@ -7,7 +7,7 @@ use atp_routing::{Walk, share::Idle};
 use std::time::Duration;
 
 use super::books::Afford;
-use super::{Event, STREAMED, Stage, Try, World};
+use super::{Berth, Event, STREAMED, Stage, Try, World};
 use crate::control::{Begun, Ending, TryOutcome};
 use crate::provider::{Outbox, Signal, Waste};
 use crate::queue::Coming;
@@ -20,7 +20,8 @@ const SULK: Duration = Duration::from_secs(1);
 
 impl World<'_> {
     /// A turn has been given: the try begins.
-    pub(super) fn begin(&mut self, id: usize, place: usize) {
+    pub(super) fn begin(&mut self, id: usize, berth: Berth) {
+        let place = berth.lane;
         let now = self.now();
         let (Some(state), Some(lane)) = (self.jobs.get_mut(id), self.lanes.get_mut(place)) else { return };
         let number = self.tries.len();
@@ -31,7 +32,7 @@ impl World<'_> {
             row.tries += 1;
             row.tries
         });
-        let begun = Begun { at: now, in_flight: lane.in_flight, input: state.job.input, paid: state.job.estimate() };
+        let begun = Begun { at: now, in_flight: lane.in_flight, input: state.job.input, paid: berth.paid };
         self.tries.push(Try { job: id, lane: place, begun, first: None, live: true });
         state.tries.push(number);
         state.stage = Stage::Running;
@@ -65,10 +66,12 @@ impl World<'_> {
                 }
                 self.announce(place, outbox);
             }
-            Signal::First(id, facts) if self.is_live(id) => self.first_token(id, &facts),
+            Signal::First(id, facts) if self.is_live(id) => {
+                self.first_token(id, &facts.map(|facts| *facts).unwrap_or_default())
+            }
             Signal::Done(id) if self.is_live(id) => self.done(id),
             Signal::Refused(id, pause, facts) if self.is_live(id) => {
-                self.unserved(id, TryOutcome::Refused(pause), facts);
+                self.unserved(id, TryOutcome::Refused(pause), facts.map(|facts| *facts).unwrap_or_default());
             }
             Signal::Failed(id) if self.is_live(id) => self.unserved(id, TryOutcome::Failed, RateFacts::default()),
             _ => return,
@@ -88,8 +91,9 @@ impl World<'_> {
         if let Some(lane) = self.lanes.get_mut(place) {
             lane.limiter.first_token(now, begun, facts);
         }
-        let at = self.since(now).as_secs_f64();
+        let (at, since) = (self.since(now).as_secs_f64(), self.since(begun.at).as_secs_f64());
         if let Some(row) = self.tally.jobs.get_mut(job) {
+            row.began = Some(since);
             row.first = Some(at);
         }
         let Some(state) = self.jobs.get_mut(job) else { return };
@@ -106,7 +110,7 @@ impl World<'_> {
     fn lose(&mut self, id: usize) {
         let Some(attempt) = self.tries.get(id) else { return };
         let Some(state) = self.jobs.get(attempt.job) else { return };
-        let (input, unused) = (state.job.input, state.job.estimate() - state.job.input);
+        let (input, unused) = (state.job.input, state.job.estimate - state.job.input);
         let then = self.since(state.hedged_at.unwrap_or(attempt.begun.at));
         self.tally.spent_twice += input as f64;
         let since = self.since_start();
@@ -118,7 +122,9 @@ impl World<'_> {
     fn done(&mut self, id: usize) {
         let Some(attempt) = self.tries.get(id) else { return };
         let job = attempt.job;
-        let total = self.jobs.get(job).map_or(0, |state| state.job.tokens());
+        let Some(state) = self.jobs.get(job) else { return };
+        let (total, output) = (state.job.tokens(), state.job.output);
+        self.expected_output += (output as f64 - self.expected_output) / 16.0;
         self.deliver(job, total);
         let since = self.since_start();
         self.hedges.spent(total, since);
@@ -251,15 +257,15 @@ impl World<'_> {
             return;
         }
         let asked = state.tries.first().and_then(|first| self.tries.get(*first)).map(|attempt| attempt.lane);
-        let tokens = state.job.estimate();
+        let tokens = state.job.estimate;
         let other = (0..self.plan.lanes.len()).find(|lane| Some(*lane) != asked);
         state.wanted = other;
-        let Some(place) = self.lane_for(id, Idle::No).filter(|place| Some(*place) != asked) else { return };
+        let Some(berth) = self.lane_for(id, Idle::No).filter(|berth| Some(berth.lane) != asked) else { return };
         if self.hedges.afford(rules, tokens, since) == Afford::Yes {
             if let Some(state) = self.jobs.get_mut(id) {
                 state.hedged_at = Some(now);
             }
-            self.begin(id, place);
+            self.begin(id, berth);
         }
     }
 }

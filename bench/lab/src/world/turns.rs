@@ -2,13 +2,14 @@
 
 use atp_core::Qos;
 use atp_routing::share::{self, Gold, Idle, Phase, Running};
-use std::time::Instant;
+use std::time::Duration;
 
-use super::{Choice, Event, Lane, Slots, Stage, World};
+use super::{Berth, Choice, Event, Lane, Slots, Stage, World};
 use crate::agenda::seconds;
 use crate::control::Gate;
 use crate::queue::{Charges, Coming, Room};
 use crate::tally::Fate;
+use crate::traffic::Job;
 
 impl World<'_> {
     /// A request wants a turn: at once where nobody waits, or by an express slot; else in the queue.
@@ -22,17 +23,17 @@ impl World<'_> {
         let alone = self.queue.len() == 0 && self.held.is_none();
         let express = idle == Idle::Yes && self.system.slots != Slots::Equal && self.queue.waits(&job) == 0;
         if (alone || express)
-            && let Some(lane) = self.lane_for(id, if express { Idle::Yes } else { Idle::No })
+            && let Some(berth) = self.lane_for(id, if express { Idle::Yes } else { Idle::No })
         {
-            return self.begin(id, lane);
+            return self.begin(id, berth);
         }
         if qos == Qos::Gold
             && self.system.slots == Slots::Ranked(Gold::Configured)
-            && let Some(lane) = self.make_way(id)
+            && let Some(berth) = self.make_way(id)
         {
-            return self.begin(id, lane);
+            return self.begin(id, berth);
         }
-        if coming == Coming::New && self.queue.len_of(qos) >= self.plan.max_waiting {
+        if coming == Coming::New && self.is_full(&job) {
             return self.end_job(id, Fate::TurnedAway);
         }
         self.queue.push(&job, coming, self.agenda.now());
@@ -41,6 +42,12 @@ impl World<'_> {
         }
         self.agenda.after(seconds(self.plan.max_wait), Event::WaitedOut(id));
         self.dispatch();
+    }
+
+    /// Whether a request finds no place to wait: its class has as many as may, and its flow its part of them.
+    fn is_full(&mut self, job: &Job) -> bool {
+        let most = self.plan.max_waiting;
+        self.queue.len_of(job.qos) >= most && self.queue.waits(job) >= self.queue.equal_part(job.qos, most)
     }
 
     /// Whether a flow has nothing under way.
@@ -52,12 +59,12 @@ impl World<'_> {
     /// Gives turns to those who wait, as long as there is room.
     pub(super) fn dispatch(&mut self) {
         while let Some(id) = self.next_waiting() {
-            let Some(lane) = self.lane_for(id, Idle::No) else {
+            let Some(berth) = self.lane_for(id, Idle::No) else {
                 // It was let out of the queue, and its tokens are not there yet.
                 self.held = Some(id);
                 break;
             };
-            self.begin(id, lane);
+            self.begin(id, berth);
         }
         self.plan_wake();
     }
@@ -74,7 +81,7 @@ impl World<'_> {
         let state = self.jobs.get_mut(id)?;
         if self.queue.charges() == Charges::Tokens && !state.queued {
             state.queued = true;
-            state.charged = state.charged.max(state.job.estimate());
+            state.charged = state.charged.max(state.job.estimate);
         }
         Some(id)
     }
@@ -104,11 +111,11 @@ impl World<'_> {
         }
     }
 
-    /// The first lane that takes this request now. Its tokens are then paid.
-    pub(super) fn lane_for(&mut self, id: usize, idle: Idle) -> Option<usize> {
+    /// The first lane that takes this request now, and the tokens that its rate was charged.
+    pub(super) fn lane_for(&mut self, id: usize, idle: Idle) -> Option<Berth> {
         let now = self.now();
         let state = self.jobs.get(id)?;
-        let (qos, tokens) = (state.job.qos, state.job.estimate());
+        let (qos, tokens) = (state.job.qos, state.job.estimate);
         for place in self.lane_order(state.wanted) {
             let Some(lane) = self.lanes.get(place) else { continue };
             if !self.slot_is_free(lane, qos, idle) {
@@ -116,7 +123,7 @@ impl World<'_> {
             }
             let Some(lane) = self.lanes.get_mut(place) else { continue };
             match lane.limiter.admit(tokens, now) {
-                Ok(()) => return Some(place),
+                Ok(paid) => return Some(Berth { lane: place, paid }),
                 Err(wait) => lane.unpaid_until = wait.map(|wait| now + wait),
             }
         }
@@ -136,8 +143,15 @@ impl World<'_> {
     }
 
     /// Cuts a bronze request short for a gold one.
-    fn make_way(&mut self, id: usize) -> Option<usize> {
-        let under_way = self.tries.iter().enumerate().filter(|(_, attempt)| attempt.live);
+    fn make_way(&mut self, id: usize) -> Option<Berth> {
+        // A lane that is over its limit would not have room for gold even then.
+        let gains = |place: usize| {
+            self.lanes.get(place).is_some_and(|lane| {
+                let slots = self.slots_of(lane.limiter.limit(), lane.limiter.most(), Qos::Gold, Idle::No);
+                lane.limiter.gate() == Gate::Open && lane.in_flight <= slots
+            })
+        };
+        let under_way = self.tries.iter().enumerate().filter(|(_, attempt)| attempt.live && gains(attempt.lane));
         let running = under_way.filter_map(|(place, attempt)| {
             let qos = self.jobs.get(attempt.job)?.job.qos;
             let phase = if attempt.first.is_some() { Phase::Streaming } else { Phase::Silent };
@@ -158,15 +172,21 @@ impl World<'_> {
         let now = self.now();
         let opening = |lane: &Lane| [lane.limiter.opens_at(), lane.unpaid_until.filter(|until| *until > now)];
         let Some(at) = self.lanes.iter().flat_map(opening).flatten().min() else { return };
+        // Timers tick in milliseconds.
+        let at = at.max(now + Duration::from_millis(1));
         if self.wake.is_none_or(|planned| planned <= now || at < planned) {
-            self.wake = Some(at.max(now));
+            self.wake = Some(at);
             self.agenda.at(at, Event::Wake);
         }
     }
 
     /// Lanes that had to wait may have opened.
     pub(super) fn woken(&mut self) {
-        let now: Instant = self.now();
+        let now = self.now();
+        if self.wake != Some(now) {
+            // Somebody planned an earlier one since, which has been.
+            return;
+        }
         self.wake = None;
         for lane in &mut self.lanes {
             if lane.limiter.opens_at().is_some_and(|at| at <= now) {
