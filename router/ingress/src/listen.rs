@@ -7,6 +7,9 @@
 mod head_clock;
 mod serve;
 mod socket;
+#[cfg(test)]
+mod tests;
+mod unsent;
 
 use std::io;
 use std::net::SocketAddr;

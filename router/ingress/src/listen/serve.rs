@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use super::Place;
 use super::head_clock::HeadClock;
 use super::socket::CallerSocket;
+use super::unsent::{Account, Counting, Tasks, Vigil};
 use crate::drain::{Drain, Phase};
 use crate::http::Entrance;
 
@@ -167,12 +168,23 @@ impl Connection {
     }
 
     async fn serve_h2(self, socket: CallerSocket) {
-        let mut builder = http2::Builder::new(Tasks);
+        let whole = Arc::<Account>::default();
+        let patience = self.wire.write_timeout;
+        let mut builder = http2::Builder::new(Tasks { whole: Arc::clone(&whole), patience });
         builder.timer(TokioTimer::new()).max_concurrent_streams(self.wire.max_streams);
         builder.max_header_list_size(u32::try_from(self.wire.max_header).unwrap_or(u32::MAX));
         builder.keep_alive_interval(Some(self.wire.idle_timeout));
-        let connection = pin!(builder.serve_connection(TokioIo::new(socket), self.entrance));
-        until_drained(connection, http2::Connection::graceful_shutdown, &self.drain).await;
+        let connection = pin!(builder.serve_connection(TokioIo::new(socket), Counting(self.entrance)));
+        // Longer than a stream's, so that one stream is reset before all of them end.
+        let mut vigil = Vigil::over(whole, patience + patience / 2);
+        tokio::select! {
+            // The vigil looks at what is left after the connection has written what it can.
+            biased;
+            () = until_drained(connection, http2::Connection::graceful_shutdown, &self.drain) => {}
+            () = std::future::poll_fn(|cx| vigil.poll_over(cx)) => {
+                tracing::debug!("an HTTP/2 caller takes nothing any more; its connection is ended");
+            }
+        }
         drop(self.place);
     }
 }
@@ -213,20 +225,5 @@ where
     .await;
     if let Err(error) = outcome {
         tracing::debug!(error = %error, "connection ended early");
-    }
-}
-
-/// Puts the tasks of HTTP/2 streams onto this core's runtime.
-#[derive(Clone, Copy)]
-struct Tasks;
-
-impl<F> hyper::rt::Executor<F> for Tasks
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    #[expect(clippy::disallowed_methods, reason = "a stream's task ends with its connection")]
-    fn execute(&self, task: F) {
-        drop(tokio::spawn(task));
     }
 }
