@@ -25,6 +25,7 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-atp-attempts");
 const COST: HeaderName = HeaderName::from_static("x-atp-cost-usd");
 /// `hit` or `coalesced`, where no provider made the answer for this request.
 const CACHE: HeaderName = HeaderName::from_static("x-atp-cache");
+const QUEUED: HeaderName = HeaderName::from_static("x-atp-queued-ms");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-atp-overhead-us");
 const ERROR: HeaderName = HeaderName::from_static("x-atp-error");
 
@@ -158,7 +159,10 @@ fn notes(notes: &Notes, received: Instant, headers: &mut HeaderMap) {
     put(COST, notes.cost.and_then(|cost| text(&cost.to_string())));
     put(ATTEMPTS, (notes.attempts > 0).then(|| HeaderValue::from(notes.attempts)));
     put(CACHE, notes.reused.map(|reused| HeaderValue::from_static(reused.label())));
-    let own = (clock::now() - received).saturating_sub(notes.waited);
+    // A header only where there was a wait: most requests have none.
+    let queued = (!notes.queued.is_zero()).then(|| notes.queued.as_micros().div_ceil(1_000) as u64);
+    put(QUEUED, queued.map(HeaderValue::from));
+    let own = (clock::now() - received).saturating_sub(notes.waited).saturating_sub(notes.queued);
     put(OVERHEAD, Some(HeaderValue::from(own.as_micros() as u64)));
 }
 

@@ -133,6 +133,7 @@ impl LaneCell {
     pub(super) fn set_rules(&self, rules: ControlRules, now: Instant) {
         self.max.store(rules.window.max, Telling::Relaxed);
         self.learn(|control| control.set_rules(rules, now));
+        self.dispatch(now);
     }
 
     /// The lane is one of `pool`'s from now on.

@@ -258,7 +258,9 @@ impl Pool {
     /// Opens every lane whose time has come, and takes a turn where that made room.
     pub(crate) fn try_opened(self: &Arc<Self>, request: Request<'_>, now: Instant) -> Option<Turn> {
         self.open_where_due(now);
-        self.try_turn(request, now).or_else(|| self.probe(request.order, request.flow, now))
+        let turn = self.try_turn(request, now);
+        // Who waits already comes before who has just come.
+        turn.or_else(|| if self.waiting() == 0 { self.probe(request.order, request.flow, now) } else { None })
     }
 
     pub(super) fn open_where_due(&self, now: Instant) {

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use atp_core::answer::BoxBody;
@@ -15,6 +15,7 @@ use atp_core::{
     Report, RequestId, Restarts, Reuse, Rope, Timeouts, Usage,
 };
 use atp_pipeline::{Model, Parts, Pipeline, PipelineMetrics, Snapshot, Target};
+use atp_routing::window::WindowRules;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use prometheus::Registry;
@@ -302,6 +303,16 @@ impl House {
         assert_eq!(self.pipeline.in_flight(), 0, "every permit back");
         assert_eq!(self.metric("atp_in_flight", &[]), 0.0);
         assert_eq!(self.metric("atp_requests_total", &[]), exchanges as f64);
+        let flow = self.pipeline.flow();
+        for pool in &flow.pools {
+            assert_eq!(pool.waiting, [0; 3], "nobody waits for {}", pool.model);
+        }
+        for lane in &flow.lanes {
+            assert_eq!(lane.in_flight, 0, "every slot of {}/{} is back", lane.provider, lane.model);
+        }
+        for tenant in &flow.tenants {
+            assert_eq!((tenant.in_flight, tenant.waiting), (0, 0), "{} has nothing left", tenant.tenant);
+        }
         for provider in &self.providers {
             assert_eq!(provider.working(), 0, "{} is still at work", provider.name);
             assert_eq!(
@@ -339,6 +350,26 @@ pub(crate) fn without_breakers(mut model: Model) -> Model {
     model
 }
 
+/// The same model with windows of exactly `slots`.
+pub(crate) fn with_slots(slots: u32, mut model: Model) -> Model {
+    for target in &mut model.targets {
+        target.window = WindowRules { min: slots, start: slots, max: slots };
+    }
+    model
+}
+
+/// The same request from a tenant that stands in the configuration or not, of a class.
+pub(crate) fn from(tenant: &str, qos: Qos, exchange: Exchange) -> Exchange {
+    let caller = Caller { key: tenant.into(), tenant: tenant.into(), qos, ..Caller::anonymous() };
+    Exchange { caller: Arc::new(caller), qos, ..exchange }
+}
+
+/// Polls a future once; it is to be still pending.
+pub(crate) fn still_waits(future: &mut (impl Future + Unpin)) {
+    let polled = Pin::new(future).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending(), "it was to wait");
+}
+
 pub(crate) fn snapshot(models: Vec<Model>) -> Snapshot {
     Snapshot { version: 1, created: 1_700_000_000, models, ..Snapshot::default() }
 }
@@ -369,6 +400,27 @@ pub(crate) fn chat(model: &str) -> Exchange {
 /// A streamed chat request.
 pub(crate) fn streamed(model: &str) -> Exchange {
     Exchange { stream: true, ..chat(model) }
+}
+
+/// Polls all calls to their ends, beside each other, reads their answers, and tells what they came to.
+pub(crate) async fn all(calls: Vec<BoxFuture<'static, Reply>>) -> Vec<Result<String, Error>> {
+    let whole = |call: BoxFuture<'static, Reply>| async {
+        match call.await.result {
+            Ok(answer) => read(answer.body).await.map_err(|(_, error)| error),
+            Err(error) => Err(error),
+        }
+    };
+    let mut left: Vec<_> = calls.into_iter().map(|call| (Box::pin(whole(call)), None)).collect();
+    poll_fn(|cx| {
+        for (call, result) in left.iter_mut().filter(|(_, result)| result.is_none()) {
+            if let Poll::Ready(ended) = call.as_mut().poll(cx) {
+                *result = Some(ended);
+            }
+        }
+        if left.iter().all(|(_, result)| result.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    left.into_iter().filter_map(|(_, result)| result).collect()
 }
 
 /// Reads a body to its end.

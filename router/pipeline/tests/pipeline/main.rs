@@ -22,4 +22,14 @@ mod numbers;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
+mod hedges;
+#[cfg(test)]
+mod lanes;
+#[cfg(test)]
+mod preemption;
+#[cfg(test)]
+mod queueing;
+#[cfg(test)]
+mod shares;
+#[cfg(test)]
 mod storm;

@@ -1,0 +1,207 @@
+//! What lanes learn from how tries end, and who is kept away from them.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use atp_core::port::{BoxFuture, Gateway};
+use atp_core::{Error, ErrorKind, Reply, Retry, Side};
+use tokio::time::{Instant, sleep};
+
+use crate::kit::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn failed() -> Error {
+    Error::provider(ErrorKind::ProviderFailed, "failed")
+}
+
+/// Fails `times` times, then answers after `wait`.
+fn recovering(times: usize, wait: Duration) -> Arc<Scripted> {
+    let mut plays = vec![fail(failed()); times];
+    plays.push(Play::Full(wait, "well".into(), Some(USAGE)));
+    Scripted::new("far", plays)
+}
+
+/// A house whose exchanges are one try each.
+fn single(far: &Arc<Scripted>) -> House {
+    let mut snapshot = snapshot(vec![model("m", &[far])]);
+    snapshot.retries.rules.max_attempts = 1;
+    House::new(&[far], &snapshot)
+}
+
+fn state(house: &House) -> &'static str {
+    house.pipeline.flow().lanes[0].state
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_fails_is_left_alone_and_comes_back_by_one_probe_at_a_time() {
+    let far = recovering(5, SECOND);
+    let house = single(&far);
+    for _ in 0..5 {
+        house.ask(chat("m")).await.result.unwrap_err();
+    }
+    assert_eq!(state(&house), "ejected");
+    assert_eq!(house.metric("circuits_open", &[]), 1.0);
+    let error = house.ask(chat("m")).await.result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoModelsAvailable);
+    let pause = error.retry_after().unwrap();
+    assert!(pause >= SECOND && pause <= SECOND * 5 / 4, "the time of the probe: {pause:?}");
+    assert_eq!(far.calls(), 5, "nobody asked it");
+
+    sleep(pause).await;
+    for probe in 1..=2 {
+        let mut calls: Vec<_> = (0..10).map(|_| house.pipeline.call(chat("m"))).collect();
+        let refused = ended(&mut calls).into_iter().filter(|reply| reply.result.is_err()).count();
+        assert_eq!((refused, far.calls()), (9, 5 + probe), "one probe, and nobody waits for it");
+        assert_eq!(state(&house), "probing");
+        sleep(SECOND).await;
+        let mut served = ended(&mut calls);
+        assert_eq!(served.len(), 1);
+        read(served.remove(0).result.unwrap().body).await.unwrap();
+    }
+    assert_eq!(state(&house), "serving");
+    assert!(house.ask(chat("m")).await.result.is_ok());
+    house.closed(5 + 1 + 20 + 1);
+}
+
+/// Polls all once, and takes out those that have come to an end.
+fn ended(calls: &mut Vec<BoxFuture<'static, Reply>>) -> Vec<Reply> {
+    let mut ended = Vec::new();
+    calls.retain_mut(|call| match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(reply) => {
+            ended.push(reply);
+            false
+        }
+        Poll::Pending => true,
+    });
+    ended
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_its_caller_leaves_is_given_to_another() {
+    let far = recovering(5, SECOND);
+    let house = single(&far);
+    for _ in 0..5 {
+        house.ask(chat("m")).await.result.unwrap_err();
+    }
+    sleep(SECOND * 2).await;
+    let mut probe = house.pipeline.call(chat("m"));
+    still_waits(&mut probe);
+    assert_eq!(far.calls(), 6);
+    drop(probe);
+    let mut next = house.pipeline.call(chat("m"));
+    still_waits(&mut next);
+    assert_eq!(far.calls(), 7);
+    drop(next.await);
+    house.closed(7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_waited_before_the_lane_was_ejected_are_served_when_it_is_well_again() {
+    let mut plays = vec![Play::Fail(SECOND, failed()); 5];
+    plays.push(full("well"));
+    let far = Scripted::new("far", plays);
+    let mut snapshot = snapshot(vec![with_slots(5, model("m", &[&far]))]);
+    snapshot.retries.rules.max_attempts = 1;
+    let house = House::new(&[&far], &snapshot);
+    let mut calls: Vec<_> = (0..8).map(|_| house.pipeline.call(chat("m"))).collect();
+    calls.iter_mut().for_each(still_waits);
+    let start = Instant::now();
+    let served = all(calls).await.into_iter().filter(Result::is_ok).count();
+    assert_eq!(served, 3, "five failed, and nobody else was lost");
+    assert!(start.elapsed() < SECOND * 3, "{:?}", start.elapsed());
+    house.closed(8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn blame_is_exact() {
+    let caller = |kind| Error::new(kind, Side::Caller, "x");
+    let router = |kind| Error::new(kind, Side::Router, "x");
+    for (error, ejects) in [
+        (failed(), true),
+        (Error::provider(ErrorKind::ProviderUnreachable, "x"), true),
+        (Error::provider(ErrorKind::TimeoutConnect, "x"), true),
+        (Error::provider(ErrorKind::TimeoutFirstByte, "x"), true),
+        (caller(ErrorKind::ProviderRejected), false),
+        (router(ErrorKind::Internal), false),
+        (Error::provider(ErrorKind::ProviderOverloaded, "x").with_retry(Retry::Elsewhere), false),
+        (caller(ErrorKind::Cancelled), false),
+    ] {
+        let far = Scripted::new("far", vec![fail(error.clone())]);
+        let house = single(&far);
+        for _ in 0..5 {
+            sleep(SECOND / 10).await;
+            house.ask(chat("m")).await.result.unwrap_err();
+        }
+        assert_eq!(state(&house), if ejects { "ejected" } else { "serving" }, "{error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_key_ejects_its_lane_at_once_and_no_other() {
+    let bad = Scripted::new("bad", vec![fail(Error::provider(ErrorKind::ProviderAuth, "key refused"))]);
+    let good = Scripted::new("good", vec![full("saved")]);
+    let house = House::serving(&[&bad, &good]);
+    for _ in 0..3 {
+        assert!(house.ask(chat("m")).await.result.is_ok());
+    }
+    let states: Vec<&str> = house.pipeline.flow().lanes.iter().map(|lane| lane.state).collect();
+    assert_eq!((states, bad.calls(), good.calls()), (vec!["ejected", "serving"], 1, 3));
+    house.closed(3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_the_caller_has_shortened_tells_nothing_about_the_lane() {
+    let far = Scripted::new("far", vec![fail(Error::provider(ErrorKind::TimeoutFirstByte, "silent"))]);
+    let house = single(&far);
+    for _ in 0..10 {
+        let mut hasty = chat("m");
+        hasty.patience = Some(SECOND);
+        house.ask(hasty).await.result.unwrap_err();
+    }
+    assert_eq!((state(&house), house.pipeline.flow().lanes[0].cuts), ("serving", 0));
+    house.closed(10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_grows_by_first_tokens_so_that_many_long_streams_fit() {
+    let far = Scripted::new("far", vec![Play::Stream(vec![content("first"), Beat::Hang])]);
+    let house = House::serving(&[&far]);
+    let mut streams = Vec::new();
+    for _ in 0..500 {
+        let mut reply = house.ask(streamed("m")).await.result.unwrap();
+        assert!(next(&mut reply.body).await.unwrap().is_ok());
+        streams.push(reply);
+    }
+    assert_eq!(house.pipeline.flow().lanes[0].in_flight, 500);
+    drop(streams);
+    house.closed(500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn overload_cuts_the_window() {
+    let busy = Error::provider(ErrorKind::ProviderOverloaded, "busy");
+    let far = Scripted::new("far", vec![fail(busy), full("well")]);
+    let house = single(&far);
+    let before = house.pipeline.flow().lanes[0].limit;
+    house.ask(chat("m")).await.result.unwrap_err();
+    let lane = &house.pipeline.flow().lanes[0];
+    assert!(lane.limit < before && lane.cuts == 1, "{lane:?}");
+    house.closed(1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn models_that_lead_to_the_same_lane_share_it() {
+    let far = Scripted::new("far", vec![Play::Full(SECOND, "slow".into(), None)]);
+    let models = vec![with_slots(1, model("one", &[&far])), with_slots(1, model("other", &[&far]))];
+    let house = House::new(&[&far], &snapshot(models));
+    assert_eq!(house.pipeline.flow().lanes.len(), 1);
+    let mut calls: Vec<_> = ["one", "other", "one", "other"].map(|name| house.pipeline.call(chat(name))).into();
+    calls.iter_mut().for_each(still_waits);
+    assert_eq!(far.calls(), 1);
+    let start = Instant::now();
+    assert!(all(calls).await.iter().all(Result::is_ok));
+    assert_eq!(start.elapsed(), SECOND * 4);
+    house.closed(4);
+}
