@@ -238,3 +238,20 @@ fn a_new_session_for_every_request_does_not_starve_an_old_one() {
     }
     assert!((499..=501).contains(&old), "{old} of a thousand");
 }
+
+#[test]
+fn what_was_estimated_too_high_while_alone_is_not_paid_back_by_who_comes_later() {
+    let mut desk = Desk::silver(2);
+    for _ in 0..50 {
+        desk.push(0, 1, 1_000);
+    }
+    assert!((0..16).all(|_| desk.turn() == 0));
+    for _ in 0..10 {
+        desk.push(1, 1, 1_000);
+    }
+    for _ in 0..16 {
+        desk.queue.charge(desk.flows[0], 1, -900);
+    }
+    let turns: Vec<_> = (0..10).map(|_| desk.turn()).collect();
+    assert_eq!(turns.iter().filter(|flow| **flow == 1).count(), 5, "{turns:?}");
+}
