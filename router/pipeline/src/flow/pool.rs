@@ -345,7 +345,8 @@ impl Pool {
         for lane in &self.lanes {
             lane.waits_no_more();
         }
-        if line.queue.is_empty() {
+        if self.waiting() == 0 {
+            debug_assert_eq!(line.tokens, 0, "nobody waits, so nothing is waited for");
             line.drain.pause(now);
         }
     }
