@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atp_core::port::{Provider, Try};
-use atp_core::{Answer, Caller, Error, Exchange, Operation, Payload, RequestId, Restarts, Reuse, Rope, Timeouts};
+use atp_core::{
+    Answer, Caller, Continuity, Error, Exchange, Operation, Payload, RequestId, Restarts, Reuse, Rope, Timeouts,
+};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
@@ -130,7 +132,15 @@ impl Ask {
 async fn call(provider: &Arc<dyn Provider>, ask: Ask, timeouts: Timeouts) -> Result<Answer, Error> {
     let rope = Rope::from(Bytes::from(ask.body()));
     let exchange = exchange(Operation::Chat, &rope);
-    provider.call(Try { exchange: &exchange, model: "m", payload: Payload::Rope(rope), timeouts }).await
+    provider
+        .call(Try {
+            exchange: &exchange,
+            model: "m",
+            payload: Payload::Rope(rope),
+            continuity: Continuity::None,
+            timeouts,
+        })
+        .await
 }
 
 /// The exchange of a body.

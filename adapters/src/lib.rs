@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod going_on;
 pub mod http_client;
 pub mod ollama;
 pub mod openai_compatible;

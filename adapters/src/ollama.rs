@@ -26,6 +26,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
+use crate::going_on;
 use crate::http_client::{
     Collected, HttpClient, Incoming, OriginError, Outgoing, SendBody, UpstreamBody, Watch, collect,
 };
@@ -113,7 +114,8 @@ impl Ollama {
     }
 
     fn prepare(&self, attempt: Try<'_>) -> Result<Prepared, Error> {
-        let Try { exchange, model, payload, timeouts } = attempt;
+        going_on::refuse(&attempt)?;
+        let Try { exchange, model, payload, timeouts, .. } = attempt;
         if exchange.operation == Operation::Raw {
             let uri = self.client.origin().target(&exchange.path);
             let uri = uri.map_err(|error| Error::caller(ErrorKind::InvalidRequest, error.0))?;

@@ -87,7 +87,7 @@ impl OpenAiCompatible {
     async fn exchange(&self, attempt: Try<'_>) -> Result<Answer, Error> {
         let exchange = attempt.exchange;
         let timeouts = attempt.timeouts;
-        let (payload, tap) = request::prepare(attempt, &self.quirks);
+        let (payload, tap) = request::prepare(attempt, &self.quirks)?;
         let headers = || request::headers(&exchange.headers, &self.fixed);
         let out = Outgoing {
             method: exchange.method.clone(),

@@ -20,6 +20,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::going_on;
 use capacity::{Facts, Gate, Seat};
 use chat::Author;
 use dice::Dice;
@@ -127,6 +128,7 @@ impl Simulated {
 
     /// Everything that needs no waiting: reading, counting, and deciding what to say and when.
     fn decide(&self, attempt: &Try<'_>) -> Result<Decided<'_>, Error> {
+        going_on::refuse(attempt)?;
         let start = Instant::now();
         let request = Request::read(attempt).map_err(|refusal| refusal.into_error(HeaderMap::new()))?;
         let name = request.model(attempt);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use atp_core::Field;
+use atp_dialects::openai::chat::{Echo, Prefill};
 use http::header::HeaderName;
 use serde::Deserialize;
 
@@ -45,6 +46,10 @@ pub struct Vendor {
     drop: Vec<Known>,
     #[serde(default)]
     rename: HashMap<Known, String>,
+    #[serde(default)]
+    prefill: Way,
+    #[serde(default)]
+    echoes_prefill: bool,
     /// Where this is documented.
     pub docs: String,
     /// What a user should know.
@@ -77,6 +82,22 @@ impl TryFrom<String> for Known {
         let known = Field::ALL.into_iter().find(|field| field.name() == text).map(Self);
         let names = || Field::ALL.map(Field::name).join(", ");
         known.ok_or_else(|| format!("`{text}` is no field that can be changed; they are {}", names()))
+    }
+}
+
+/// A way to go on with an answer, checked when it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(try_from = "String")]
+struct Way(Prefill);
+
+impl TryFrom<String> for Way {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let known = Prefill::NAMES.into_iter().find(|(name, _)| *name == text);
+        let names = || Prefill::NAMES.map(|(name, _)| name).join(", ");
+        let way = known.map(|(_, way)| Self(way));
+        way.ok_or_else(|| format!("`{text}` is no way to go on with an answer; they are {}", names()))
     }
 }
 
@@ -119,6 +140,8 @@ impl Vendor {
             stream_options: self.stream_options,
             drop: self.drop.iter().map(|known| known.0).collect(),
             rename: self.rename.iter().map(|(known, name)| Rename::new(known.0, name)).collect(),
+            prefill: self.prefill.0,
+            echo: if self.echoes_prefill { Echo::Usual } else { Echo::Unlikely },
         }
     }
 }
@@ -213,6 +236,18 @@ mod tests {
     fn those_that_refuse_stream_options_are_not_sent_any() {
         let mute: Vec<_> = Vendors::shipped().iter().filter(|row| !row.stream_options).map(|row| &row.name).collect();
         assert_eq!(mute, ["mistral", "perplexity", "cohere", "ai21"]);
+    }
+
+    #[test]
+    fn each_is_asked_to_go_on_in_its_own_way() {
+        let way = |name: &str| {
+            let quirks = Vendors::shipped().get(name).unwrap().quirks();
+            (quirks.prefill, quirks.echo)
+        };
+        assert_eq!(way("mistral"), (Prefill::Prefix, Echo::Usual));
+        assert_eq!(way("moonshot"), (Prefill::Partial, Echo::Unlikely));
+        assert_eq!(way("vllm"), (Prefill::FinalMessage, Echo::Unlikely));
+        assert_eq!(way("llamacpp"), (Prefill::Plain, Echo::Unlikely));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use atp_core::answer::BoxBody;
-use atp_core::{Answer, AnswerBody, Error, ErrorKind, Exchange, FullBody, Operation, Report};
+use atp_core::{Answer, AnswerBody, Error, ErrorKind, Exchange, FullBody, Operation, Report, Resume};
 use atp_dialects::openai::chat::{StreamTap, read_reply};
 use atp_dialects::openai::errors;
 use bytes::Bytes;
@@ -137,7 +137,14 @@ impl AnswerBody for StreamBody {
             }
             let Some(upstream) = &mut this.upstream else { return Poll::Ready(this.end.take().map(Err)) };
             match ready!(upstream.poll_data(cx, &mut this.watch)) {
-                Some(Ok(bytes)) => this.tap.feed(bytes, &mut this.ready),
+                Some(Ok(bytes)) => {
+                    this.tap.feed(bytes, &mut this.ready);
+                    if let Some(error) = this.tap.broken() {
+                        // What came before it is whole, and goes out.
+                        this.end = Some(error.clone());
+                        this.upstream = None;
+                    }
+                }
                 Some(Err(error)) => this.close(Some(error)),
                 None => this.close(None),
             }
@@ -146,6 +153,10 @@ impl AnswerBody for StreamBody {
 
     fn report(&self) -> &Report {
         self.tap.report()
+    }
+
+    fn resume(&self) -> Option<Resume> {
+        self.tap.resume()
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a vendor's requests differ from OpenAI's, as data of `vendors.toml`.
 
 use atp_core::{Field, Fields};
+use atp_dialects::openai::chat::{Echo, Prefill};
 use atp_dialects::splice::{Edit, json_string};
 
 use super::request::Edits;
@@ -15,6 +16,10 @@ pub struct Quirks {
     pub drop: Vec<Field>,
     /// Fields that it knows by another name.
     pub rename: Vec<Rename>,
+    /// How it is asked to go on with an answer.
+    pub prefill: Prefill,
+    /// Whether it then begins with what it was given.
+    pub echo: Echo,
 }
 
 /// A field and the vendor's name for it.
@@ -39,7 +44,13 @@ impl Rename {
 impl Default for Quirks {
     /// None: OpenAI's own dialect.
     fn default() -> Self {
-        Self { stream_options: true, drop: Vec::new(), rename: Vec::new() }
+        Self {
+            stream_options: true,
+            drop: Vec::new(),
+            rename: Vec::new(),
+            prefill: Prefill::default(),
+            echo: Echo::default(),
+        }
     }
 }
 

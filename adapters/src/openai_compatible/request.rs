@@ -1,23 +1,32 @@
 //! The caller's request made fit for the provider: what is spliced, which headers go.
 
+use std::borrow::Cow;
+
 use atp_core::port::Try;
-use atp_core::{Exchange, Field, Fields, Operation, Payload, Rope};
-use atp_dialects::openai::chat::{StreamTap, TapMode};
+use atp_core::{Continuity, Error, Exchange, Field, Fields, Operation, Payload, Retry, Rope};
+use atp_dialects::openai::chat::{StreamTap, TapMode, continued};
 use atp_dialects::splice::{Edit, json_string, splice, with_include_usage};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use smallvec::SmallVec;
 
 use super::quirks::Quirks;
+use crate::going_on::impossible;
 
 /// Splices what has to change. Most often nothing does, and the caller's bytes are shared. Tells
 /// how the answer is to be read: whether a usage chunk in it is the router's own wish.
-pub(super) fn prepare(attempt: Try<'_>, quirks: &Quirks) -> (Payload, StreamTap) {
-    let exchange = attempt.exchange;
-    let fields = &exchange.fields;
+pub(super) fn prepare(attempt: Try<'_>, quirks: &Quirks) -> Result<(Payload, StreamTap), Error> {
+    let (exchange, continuity) = (attempt.exchange, attempt.continuity);
+    let mut fields = Cow::Borrowed(&exchange.fields);
     let other_name = fields.model.as_deref().is_some_and(|asked| asked != attempt.model);
-    match attempt.payload {
-        Payload::Rope(rope) => {
+    Ok(match attempt.payload {
+        Payload::Rope(mut rope) => {
+            if let Continuity::Continue(resume) = continuity {
+                let longer = continued(&rope, resume, quirks.prefill).filter(|_| exchange.operation == Operation::Chat);
+                let (body, found) = longer.ok_or_else(cannot_go_on)?;
+                (rope, fields) = (body, Cow::Owned(found));
+            }
+            let fields = &*fields;
             let model = other_name.then(|| literal(&exchange.headers, attempt.model));
             let wants_usage = matches!(exchange.operation, Operation::Chat | Operation::Completions)
                 && exchange.stream
@@ -28,14 +37,30 @@ pub(super) fn prepare(attempt: Try<'_>, quirks: &Quirks) -> (Payload, StreamTap)
             if exchange.operation != Operation::Raw {
                 quirks.edits(fields, &mut edits);
             }
-            (Payload::Rope(edited(rope, fields, &edits)), tap(exchange, wants_usage))
+            (
+                Payload::Rope(edited(rope, fields, &edits)),
+                connected(tap(exchange, wants_usage), exchange, continuity, quirks),
+            )
         }
         Payload::Once { head, rest } => {
             let model = other_name.then(|| literal(&exchange.headers, attempt.model));
-            let head = edited(head, fields, &edits(model.as_deref(), None));
+            let head = edited(head, &fields, &edits(model.as_deref(), None));
             (Payload::Once { head, rest }, tap(exchange, false))
         }
+    })
+}
+
+/// The tap of a stream that may be gone on with, or goes on with another.
+fn connected(tap: StreamTap, exchange: &Exchange, continuity: Continuity<'_>, quirks: &Quirks) -> StreamTap {
+    match continuity {
+        Continuity::Remember if exchange.operation == Operation::Chat && exchange.stream => tap.remembering(),
+        Continuity::Continue(resume) => tap.going_on(resume, quirks.echo),
+        Continuity::None | Continuity::Remember => tap,
     }
+}
+
+fn cannot_go_on() -> Error {
+    impossible("the answer that broke off is one that cannot be gone on with", Retry::Never)
 }
 
 /// How a stream that answers this exchange is read along.

@@ -1,6 +1,6 @@
 //! What goes out to a vendor, and what is learned from its answers.
 
-use atp_core::{Operation, Payload, RateFact, Rope, Timeouts};
+use atp_core::{Continuity, Operation, Payload, RateFact, Rope, Timeouts};
 use bytes::Bytes;
 
 use super::*;
@@ -9,8 +9,16 @@ use crate::conformance::far_side::{Act, FarSide, chunk, head, sized};
 use crate::http_client::{ClientSettings, Origin};
 use crate::vendors::Vendors;
 
+mod going_on;
+
 fn attempt<'a>(exchange: &'a atp_core::Exchange, body: &Rope) -> Try<'a> {
-    Try { exchange, model: "m", payload: Payload::Rope(body.clone()), timeouts: Timeouts::default() }
+    Try {
+        exchange,
+        model: "m",
+        payload: Payload::Rope(body.clone()),
+        continuity: Continuity::None,
+        timeouts: Timeouts::default(),
+    }
 }
 
 /// The body that a vendor of the shipped table is sent.
@@ -18,7 +26,7 @@ fn sent(vendor: &str, operation: Operation, body: &str) -> String {
     let rope = Rope::from(Bytes::copy_from_slice(body.as_bytes()));
     let exchange = exchange(operation, &rope);
     let quirks = Vendors::shipped().get(vendor).unwrap().quirks();
-    match request::prepare(attempt(&exchange, &rope), &quirks).0 {
+    match request::prepare(attempt(&exchange, &rope), &quirks).unwrap().0 {
         Payload::Rope(rope) => String::from_utf8(rope.to_bytes().to_vec()).unwrap(),
         Payload::Once { .. } => unreachable!("a rope went in"),
     }
@@ -61,7 +69,7 @@ fn what_has_no_quirk_is_the_callers_memory() {
     let rope = Rope::from(body.clone());
     let exchange = exchange(Operation::Chat, &rope);
     let quirks = Vendors::shipped().get("mistral").unwrap().quirks();
-    let Payload::Rope(sent) = request::prepare(attempt(&exchange, &rope), &quirks).0 else { unreachable!() };
+    let Payload::Rope(sent) = request::prepare(attempt(&exchange, &rope), &quirks).unwrap().0 else { unreachable!() };
     assert_eq!(sent.to_bytes().as_ptr(), body.as_ptr());
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use atp_core::answer::BoxBody;
-use atp_core::{Exchange, Fields, RequestId, Restarts, Retry, Reuse, Rope, Side, Timeouts};
+use atp_core::{Continuity, Exchange, Fields, RequestId, Restarts, Retry, Reuse, Rope, Side, Timeouts};
 use serde_json::{Value, json};
 
 use super::*;
@@ -62,7 +62,7 @@ async fn send_within(
     };
     let exchange = exchange(operation, path);
     let payload = Payload::Rope(Rope::from(Bytes::from(body.to_string())));
-    provider.call(Try { exchange: &exchange, model: "m", payload, timeouts }).await
+    provider.call(Try { exchange: &exchange, model: "m", payload, continuity: Continuity::None, timeouts }).await
 }
 
 async fn chat(provider: &Simulated, body: &Value) -> Value {

@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 use crate::error::Error;
 use crate::money::MicroUsd;
 use crate::rate::RateFacts;
+use crate::resume::Resume;
 use crate::usage::Usage;
 
 /// Why a model stopped. Small and closed: a ledger column and a metric label.
@@ -74,6 +75,12 @@ pub trait AnswerBody: Send {
     /// Takes the whole body at once where all of it is already in memory, so that it can go out
     /// with a length in one write. After `Some`, `poll_chunk` yields `None`.
     fn take_full(self: Pin<&mut Self>) -> Option<Bytes> {
+        None
+    }
+
+    /// What another try needs to go on with this stream, should it break off now; `None` where none can,
+    /// or where the try was not asked to remember it ([`crate::Continuity`]).
+    fn resume(&self) -> Option<Resume> {
         None
     }
 

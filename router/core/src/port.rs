@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::exchange::{Exchange, Operation};
 use crate::id::RequestId;
 use crate::money::MicroUsd;
+use crate::resume::Continuity;
 use crate::timing::Timeouts;
 use crate::usage::Usage;
 
@@ -50,6 +51,8 @@ pub struct Try<'a> {
     pub model: &'a str,
     /// What to send before the adapter's own changes.
     pub payload: Payload,
+    /// Whether it goes on with another try, or may be gone on with.
+    pub continuity: Continuity<'a>,
     /// The timers of this try, already lowered by the caller's patience and by what is left of the
     /// exchange's total.
     pub timeouts: Timeouts,
@@ -67,6 +70,8 @@ pub struct Try<'a> {
 /// 5. The body's report is truthful at every chunk; an error told inside the stream sets `failure`.
 /// 6. A caller of the same dialect sees the provider's bytes unchanged, but for what was added to
 ///    the request by the router (a usage chunk that the caller did not ask for).
+/// 7. A try that goes on with another ([`Continuity::Continue`]) yields what follows, in events that the
+///    caller cannot tell from those of the stream that broke off; its report tells its own usage.
 pub trait Provider: Send + Sync {
     /// The provider's configured name.
     fn name(&self) -> &Arc<str>;

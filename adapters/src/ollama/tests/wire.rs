@@ -1,6 +1,6 @@
 //! The adapter on a real socket, against a server played by hand.
 
-use atp_core::{Caller, Exchange, Fields, RequestId, Restarts, Reuse};
+use atp_core::{Caller, Continuity, Exchange, Fields, RequestId, Restarts, Reuse};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -34,7 +34,13 @@ async fn play(answer: &str, operation: Operation, path: &str, body: &str) -> (St
         received: tokio::time::Instant::now().into_std(),
     };
     let payload = Payload::Rope(Rope::from(Bytes::from(body.to_owned())));
-    let attempt = Try { exchange: &exchange, model: "llama3.2", payload, timeouts: Timeouts::default() };
+    let attempt = Try {
+        exchange: &exchange,
+        model: "llama3.2",
+        payload,
+        continuity: Continuity::None,
+        timeouts: Timeouts::default(),
+    };
     let server = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         let mut read = Vec::new();

@@ -204,7 +204,9 @@ async fn raw_calls_reach_the_same_endpoints() {
     list.method = http::Method::GET;
     let send = async |exchange: &Exchange, body: String| {
         let payload = Payload::Rope(Rope::from(Bytes::from(body)));
-        provider.call(Try { exchange, model: "sim", payload, timeouts: Timeouts::default() }).await
+        provider
+            .call(Try { exchange, model: "sim", payload, continuity: Continuity::None, timeouts: Timeouts::default() })
+            .await
     };
     assert_eq!(read(send(&list, String::new()).await.unwrap()).await["data"][0]["id"], "m");
     let raw = exchange(Operation::Raw, "/embeddings");

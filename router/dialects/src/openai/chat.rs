@@ -3,22 +3,27 @@
 mod failure;
 mod glance;
 mod keys;
+mod prefill;
 mod reader;
 mod reply;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod transcript;
 mod usage;
 
 use std::ops::Range;
 
-use atp_core::Report;
+use atp_core::{Error, Report, Resume};
 use bytes::Bytes;
 
 use crate::sse::{Block, Decoder, Rest, Step};
 use reader::{Reader, Verdict};
+use transcript::Transcript;
 
+pub use prefill::{Prefill, continued};
 pub use reply::read_reply;
+pub use transcript::Echo;
 
 /// What a tap does to the stream beside reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,13 +50,42 @@ pub struct StreamTap {
     mode: TapMode,
     decoder: Decoder,
     reader: Reader,
+    /// Where the stream may be gone on with, or goes on with another.
+    transcript: Option<Box<Transcript>>,
 }
 
 impl StreamTap {
     /// In front of the first byte.
     #[must_use]
     pub fn new(mode: TapMode) -> Self {
-        Self { mode, decoder: Decoder::default(), reader: Reader::new(mode) }
+        Self { mode, decoder: Decoder::default(), reader: Reader::new(mode), transcript: None }
+    }
+
+    /// Remembers what a chat stream says, so that another one can go on with it. Only whole events go out
+    /// then, and none that tells an error: [`StreamTap::broken`] tells it.
+    #[must_use]
+    pub fn remembering(mut self) -> Self {
+        self.transcript = Some(Box::new(Transcript::new()));
+        self
+    }
+
+    /// Makes a chat stream the rest of one that broke off, and remembers both.
+    #[must_use]
+    pub fn going_on(mut self, resume: &Resume, echo: Echo) -> Self {
+        self.transcript = Some(Box::new(Transcript::going_on(resume, echo)));
+        self
+    }
+
+    /// What another stream needs to go on with this one, where one can and the tap remembers.
+    #[must_use]
+    pub fn resume(&self) -> Option<Resume> {
+        self.transcript.as_ref()?.resume()
+    }
+
+    /// The error that has ended a stream that is remembered.
+    #[must_use]
+    pub fn broken(&self) -> Option<&Error> {
+        self.transcript.as_ref().and(self.reader.report().failure.as_ref())
     }
 
     /// Tells how many choices were asked for (`n`). A stream that ends without `[DONE]` is complete
@@ -65,7 +99,10 @@ impl StreamTap {
     /// Reads the next chunk. At most one piece is added to `out`: the chunk itself, or what is left
     /// of it and of what was held back; none where all of it is held back.
     pub fn feed(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) {
-        let piece = if self.mode == TapMode::StripUsage { self.strip(&chunk) } else { self.observe(chunk) };
+        let mut piece = if self.mode == TapMode::StripUsage { self.strip(&chunk) } else { self.observe(chunk) };
+        if let Some(transcript) = &mut self.transcript {
+            piece = transcript.feed(&piece);
+        }
         if !piece.is_empty() {
             out.push(piece);
         }
@@ -75,16 +112,23 @@ impl StreamTap {
     ///
     /// The report is final then: complete, or with a failure that says why not.
     pub fn finish(&mut self, out: &mut Vec<Bytes>) {
+        let mut piece = Bytes::new();
         if let Some(block) = self.decoder.finish() {
             let verdict = self.reader.read_last(&block);
             if self.mode == TapMode::StripUsage {
                 let mut output = Output::new(Bytes::new(), block.bytes.len());
                 output.gathered(block.bytes, verdict);
-                out.extend(Some(output.finish(0)).filter(|piece| !piece.is_empty()));
+                piece = output.finish(0);
             }
         }
         self.decoder.take_held();
         self.reader.end();
+        if let Some(transcript) = &mut self.transcript {
+            // What the tap held back itself is part of what the transcript may let go now.
+            let fed = transcript.feed(&piece);
+            piece = [fed, transcript.finish(self.reader.report().complete)].concat().into();
+        }
+        out.extend(Some(piece).filter(|piece| !piece.is_empty()));
     }
 
     /// What has been learned from the chunks fed so far.

@@ -306,7 +306,7 @@ fn is_content(key: &[u8]) -> bool {
 }
 
 /// Whether a value says anything: not null, not false, not an empty string, array or object.
-fn is_filled(raw: &[u8]) -> bool {
+pub(super) fn is_filled(raw: &[u8]) -> bool {
     match raw {
         b"null" | b"false" | b"\"\"" => false,
         [b'[' | b'{', rest @ ..] => !matches!(rest.get(skip_space(rest, 0)), None | Some(b']' | b'}')),
