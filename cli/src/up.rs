@@ -9,6 +9,7 @@ use crate::args::UpArgs;
 use crate::check::colour;
 use crate::failure::Failure;
 use crate::term::Terminal;
+use crate::version::COMMIT;
 
 /// Runs until a signal ends it.
 pub(crate) fn run(args: &UpArgs, term: &Terminal) -> Result<(), Failure> {
@@ -16,7 +17,8 @@ pub(crate) fn run(args: &UpArgs, term: &Terminal) -> Result<(), Failure> {
         // A router whose starter does not listen serves all the same.
         let _ = term.write(&banner::text(started, term.out));
     };
-    atp_server::run(Start { config: args.config() }, &mut started).map_err(|error| not_started(&error, term))
+    atp_server::run(Start { config: args.config(), commit: COMMIT }, &mut started)
+        .map_err(|error| not_started(&error, term))
 }
 
 fn not_started(error: &StartError, term: &Terminal) -> Failure {

@@ -54,11 +54,20 @@ impl Metrics {
     /// # Errors
     /// Where a name is taken or not valid.
     pub fn register<C: Collector + Clone + 'static>(&self, collector: C) -> prometheus::Result<C> {
-        self.registry.register(Box::new(collector.clone()))?;
-        let families = catalogue::families(&collector);
+        self.add(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    /// Registers what somebody else keeps.
+    ///
+    /// # Errors
+    /// Where a name is taken or not valid.
+    pub fn add(&self, collector: Box<dyn Collector>) -> prometheus::Result<()> {
+        let families = catalogue::families(collector.as_ref());
+        self.registry.register(collector)?;
         let mut described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
         described.extend(families.into_iter().map(|family| (family.name.clone(), family)));
-        Ok(collector)
+        Ok(())
     }
 
     /// The registry itself.
@@ -77,7 +86,7 @@ impl Metrics {
             .unwrap_or_else(|fault| format!("# the metrics cannot be shown: {fault}\n"))
     }
 
-    /// Every family that was registered through [`Metrics::register`], as a Markdown table sorted by
+    /// Every family that was registered here and not in the bare registry, as a Markdown table sorted by
     /// name: the same for the same program.
     #[must_use]
     pub fn catalogue(&self) -> String {

@@ -182,8 +182,13 @@ fn https_is_refused_with_what_to_use_instead() {
 fn schema_version_and_completions_print_what_programs_read() {
     let schema = json_of(&run(&["schema"]).out);
     assert!(schema["properties"]["providers"].is_object());
-    assert_eq!(run(&["version"]).out, concat!("atp ", env!("CARGO_PKG_VERSION"), "\n"));
-    assert_eq!(json_of(&run(&["version", "--json"]).out)["version"], env!("CARGO_PKG_VERSION"));
+    let version = json_of(&run(&["version", "--json"]).out);
+    assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+    let commit = version["commit"].as_str().unwrap_or("unknown commit");
+    assert_eq!(run(&["version"]).out, format!("atp {} ({commit})\n", env!("CARGO_PKG_VERSION")));
+    // Known wherever the sources are a repository with its history.
+    let repository = concat!(env!("CARGO_MANIFEST_DIR"), "/../.git");
+    assert!(version["commit"].is_string() || !std::path::Path::new(repository).exists(), "{version}");
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         assert!(run(&["completions", shell]).out.contains("completions"), "{shell}");
     }

@@ -13,7 +13,7 @@ pub(super) struct Family {
 }
 
 /// What a collector describes. A description has no type; the families it collects have.
-pub(super) fn families(collector: &impl Collector) -> Vec<Family> {
+pub(super) fn families(collector: &dyn Collector) -> Vec<Family> {
     let collected = collector.collect();
     let kind = |name: &str| {
         let found = collected.iter().find(|family| family.name() == name);

@@ -93,4 +93,4 @@ fn load(bytes: &[u8], file: Option<&Path>, env: &dyn Env, vendors: &[VendorRow])
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -12,7 +12,7 @@ use atp_core::{Error, Weight};
 use atp_ingress::{Drain, Phase};
 use atp_pipeline::Pipeline;
 use atp_store::Desk;
-use atp_telemetry::Metrics;
+use atp_telemetry::{BuildInfo, Metrics};
 use serde_json::{Value, json};
 
 use crate::clock;
@@ -23,6 +23,7 @@ use crate::gauges::Gauges;
 pub(crate) struct Running {
     pub(crate) pipeline: Pipeline,
     pub(crate) config: Arc<ArcSwap<Resolved>>,
+    pub(crate) build: BuildInfo,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) gauges: Gauges,
     pub(crate) desk: Desk,
@@ -55,8 +56,8 @@ impl Control for Running {
 
     fn version(&self) -> Version {
         Version {
-            version: env!("CARGO_PKG_VERSION"),
-            commit: option_env!("ATP_COMMIT"),
+            version: self.build.version,
+            commit: self.build.commit,
             config: self.pipeline.version(),
             uptime: clock::now().saturating_duration_since(self.started),
             workers: self.config.load().workers,

@@ -1,5 +1,7 @@
 //! The server: configuration, composition, reload, drain. It holds no decision of the request path.
 
+#[cfg(test)]
+mod catalogue;
 mod clock;
 pub mod config;
 mod control;

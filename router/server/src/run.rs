@@ -80,7 +80,8 @@ impl House {
         let Start { config: file, commit } = start;
         let build = BuildInfo { version: env!("CARGO_PKG_VERSION"), commit };
         let metrics = Arc::new(Metrics::new(&build).map_err(StartError::other)?);
-        let pipeline_metrics = PipelineMetrics::register(&Described(Arc::clone(&metrics))).map_err(StartError::other)?;
+        let pipeline_metrics =
+            PipelineMetrics::register(&Described(Arc::clone(&metrics))).map_err(StartError::other)?;
         let (store, writer) = open_ledger(&config.ledger, config.workers)?;
         let wired = providers::wire(&config.providers, &[], config.workers).map_err(StartError::Other)?;
         let tasks = Tasks::default();

@@ -13,6 +13,8 @@ use crate::snapshot;
 pub struct Start {
     /// The configuration file; none for the embedded defaults.
     pub config: Option<PathBuf>,
+    /// The commit that the program was built from, where its build knew it.
+    pub commit: Option<&'static str>,
 }
 
 /// What runs now.

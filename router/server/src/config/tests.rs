@@ -61,12 +61,12 @@ fn bad(text: &str) -> Vec<ConfigError> {
 }
 
 /// The repository.
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// Compares a text with a file of the repository, or writes the file where `UPDATE` is set.
-fn assert_file(path: &Path, text: &str) {
+pub(crate) fn assert_file(path: &Path, text: &str) {
     let read = || std::fs::read_to_string(path).unwrap_or_default();
     if ProcessEnv.get("UPDATE").is_some() && read() != text {
         // Renamed into place: another test may be reading the old one.
@@ -77,7 +77,7 @@ fn assert_file(path: &Path, text: &str) {
     let written = read();
     assert!(
         written == text,
-        "{} is stale; run `UPDATE=1 cargo test -p atp-server config` and look at the difference\n{text}",
+        "{} is stale; run `UPDATE=1 cargo test -p atp-server` and look at the difference\n{text}",
         path.display()
     );
 }
