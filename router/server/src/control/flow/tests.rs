@@ -33,6 +33,7 @@ fn lane_of(provider: &str, model: &str, state: &'static str) -> LaneView {
         max: 64,
         grown: 5,
         cuts: 2,
+        adjusted: 9,
         rest: (state == "ejected").then(|| Duration::from_millis(1_500)),
         first_token_p50: Some(Duration::from_micros(120_400)),
         first_token_p95: None,
@@ -91,11 +92,14 @@ fn a_lane_has_one_name_everywhere() {
         max_wait: Duration::from_secs(30),
         granted: 9,
         enqueued: 8,
+        dequeued: 5,
         dropped: 7,
         preempted: 6,
+        sessions: 4,
         wait_p50: Duration::from_millis(1),
         wait_p95: Duration::from_millis(2),
         wait_p99: Duration::from_millis(3),
+        longest_wait: Duration::from_millis(4),
         drain_tokens_per_second: None,
         lanes: vec![1, 0, 7],
     };
@@ -103,6 +107,7 @@ fn a_lane_has_one_name_everywhere() {
     assert_eq!(shown["lanes"], json!(["raw", "up/m"]));
     assert_eq!(shown["waiting"], json!({ "gold": 1, "silver": 2, "bronze": 3 }));
     assert_eq!((&shown["wait_ms"]["p95"], &shown["max_wait_ms"]), (&json!(2.0), &json!(30_000.0)));
+    assert_eq!((&shown["wait_ms"]["max"], &shown["sessions"]), (&json!(4.0), &json!(4)));
     let shown = lane(&view.lanes[0]);
     assert_eq!((&shown["lane"], &shown["rest_ms"]), (&json!("up/m"), &Value::Null));
     assert_eq!(shown["first_token_ms"], json!({ "p50": 120.4, "p95": null }));
