@@ -15,6 +15,7 @@
 use atp_core::RateFacts;
 
 use learned::Learned;
+pub(crate) use learned::Named;
 use told::{Meter, Told};
 
 pub(crate) mod flow;
@@ -86,6 +87,17 @@ fn gcra(word: u64, now_ns: u64, units: u64, ns_per_unit: u64, burst: u64) -> Res
     if wait == 0 { Ok(next) } else { Err(wait) }
 }
 
+/// How a learned pace stands to what is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Paced {
+    /// There is none.
+    Unknown,
+    /// Tries begin more slowly, but several may begin at once: that is to be cut first.
+    InLumps,
+    /// Tries begin one by one, or at about the pace.
+    OneByOne,
+}
+
 /// What is known about a lane's pace.
 #[derive(Debug, Clone)]
 pub struct Rate {
@@ -155,8 +167,13 @@ impl Rate {
     }
 
     /// A try that began at `began_ns` was refused, and the pace is to blame.
-    pub fn refused(&mut self, now_ns: u64, began_ns: u64) {
-        self.learned.refused(seconds(now_ns), seconds(began_ns));
+    pub(crate) fn refused(&mut self, now_ns: u64, began_ns: u64, named: Named) {
+        self.learned.refused(seconds(now_ns), seconds(began_ns), named);
+    }
+
+    /// A try was refused, and the window is to blame.
+    pub(crate) fn spared(&mut self, now_ns: u64) {
+        self.learned.spared(seconds(now_ns));
     }
 
     /// Nobody begins before `until_ns`.
@@ -164,10 +181,9 @@ impl Rate {
         self.learned.paused(seconds(now_ns), seconds(until_ns));
     }
 
-    /// How much of the learned pace is used, 1 being all; `None` without one.
-    #[must_use]
-    pub fn used(&self, now_ns: u64) -> Option<f64> {
-        self.learned.used(seconds(now_ns))
+    /// How the learned pace stands to what is refused.
+    pub(crate) fn paced(&self, now_ns: u64) -> Paced {
+        self.learned.paced(seconds(now_ns))
     }
 
     /// Whether the provider said that nothing is left.
@@ -204,3 +220,6 @@ fn nanos(seconds: f64) -> u64 {
 fn units(units: f64) -> u64 {
     (units as u64).max(1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,15 +66,17 @@ const MANY: f64 = 3.0;
 const FEW: f64 = 1.0;
 /// First tokens that are this much later than an empty lane's are a queue (1.5 times), by so many
 /// deviations of the lane's own noise if that is more; but 4 times is always a queue.
-const LATE: [f64; 3] = [0.405, 4.0, 1.386];
+const LATE: [f64; 3] = [0.405, 5.0, 1.386];
 /// With the same units: what is early enough to grow (1.2 times).
-const EARLY: [f64; 3] = [0.182, 2.5, 0.9];
+const EARLY: [f64; 3] = [0.182, 3.0, 0.9];
+/// So many times the tolerance is no chance.
+const CERTAIN: f64 = 2.0;
 /// Seconds: differences of so little are nobody's queue.
 const FLOOR: f64 = 0.010;
 /// A queue is drained by at most this share of the window in a round.
 const DEEPEST: f64 = 0.5;
 /// A round adds at most this share.
-const FASTEST: f64 = 0.25;
+const FASTEST: f64 = 0.125;
 /// A lane that comes back from an ejection begins with this.
 const AFRESH: u32 = 2;
 /// Seconds between two drains of a window that is full all the time, and how many times the length of
@@ -102,12 +104,14 @@ pub struct Window {
     queueing_cuts: u64,
     baseline: Baseline,
     round: Round,
-    /// Seconds to the first token of a round in which nothing waited.
-    typical: f64,
+    /// Seconds to the first token of a slow try while nothing waits.
+    slow: f64,
     /// When it last grew.
     grown: f64,
     flow: Flow,
     drain: Drain,
+    /// The last round looked like a queue.
+    suspected: bool,
     trial: Option<Trial>,
     proven: Proven,
     /// First tokens so far.
@@ -167,10 +171,11 @@ impl Window {
             queueing_cuts: 0,
             baseline: Baseline::new(),
             round: Round::after(0.0, 0.0),
-            typical: 0.0,
+            slow: 0.0,
             grown: 0.0,
-            flow: Flow::new(0.0),
+            flow: Flow::new(0.0, 16.0),
             drain: Drain { due: DRAIN_EVERY[0], back: None, began: 0.0 },
+            suspected: false,
             trial: None,
             proven: Proven { now: 0, before: 0, since: 0.0, ticked: 0.0 },
             tokens_seen: 0,
@@ -222,13 +227,17 @@ impl Window {
             why = Some(Why::Grown);
         }
         self.tokens_seen = self.tokens_seen.saturating_add(1);
-        if !self.baseline.is_known() && sample.in_flight > FIRST && self.tokens_seen < ANYHOW {
+        if !self.baseline.is_known() && self.cuts == 0 && sample.in_flight > FIRST && self.tokens_seen < ANYHOW {
             return why;
         }
         let full = full && began >= self.grown;
         self.round.add(Sample { took, lateness, tokens: sample.input_tokens, in_flight: sample.in_flight, full });
         let least = if self.drain.back.is_some() { 3.0 } else { 4.0 };
-        let wanted = (self.limit / 8.0).clamp(least, Round::MOST as f64) as usize;
+        let wanted = if self.baseline.is_known() {
+            (self.limit / 2.0).clamp(least, Round::MOST as f64) as usize
+        } else {
+            FIRST as usize
+        };
         if self.round.samples().len() < wanted {
             return why;
         }
@@ -249,7 +258,7 @@ impl Window {
         self.step = 1.0;
         self.drain.back = None;
         self.trial = None;
-        self.round = Round::after(at, self.typical);
+        self.round = Round::after(at, self.slow);
         self.set(top * left);
         self.cuts += 1;
     }
@@ -260,7 +269,7 @@ impl Window {
         self.set(f64::from(AFRESH));
         self.phase = Phase::SlowStart;
         self.curve = Curve::new();
-        self.round = Round::after(at, self.typical);
+        self.round = Round::after(at, self.slow);
         self.drain = Drain { due: at + DRAIN_EVERY[0], back: None, began: at };
         self.trial = None;
         self.proven = Proven { now: 0, before: 0, since: at, ticked: at };
@@ -298,17 +307,21 @@ impl Window {
         let queueing = waiting > MANY && late > self.tolerance(LATE) && excess > FLOOR;
         let mut why = Why::Grown;
         if let Some(back) = drained {
-            self.baseline.learn(at, reading.quartile, baseline::Window::Drained);
+            self.baseline.learn(at, reading.quartile, reading.noise, baseline::Window::Drained);
             self.set(back);
-            self.round = Round::after(at, self.typical);
+            self.round = Round::after(at, self.slow);
             self.drain.due = at + DRAIN_EVERY[0].max((at - self.drain.began) * DRAIN_EVERY[1]);
             return Some(Why::Drain);
+        } else if queueing && !self.suspected && late < self.tolerance(LATE) * CERTAIN {
+            // One round in a hundred is late by chance, two in a row hardly ever.
+            self.suspected = true;
         } else if queueing {
             why = self.queueing(at, &reading, excess, waiting);
         } else {
             self.trial = None;
-            self.typical = reading.took;
-            self.baseline.learn(at, reading.quartile, baseline::Window::Open);
+            self.suspected = false;
+            self.slow += (reading.slow - self.slow) / 4.0;
+            self.baseline.learn(at, reading.quartile, reading.noise, baseline::Window::Open);
             for sample in round.samples() {
                 self.baseline.shape(sample.tokens, sample.lateness - reading.mean);
             }
@@ -321,7 +334,7 @@ impl Window {
                 self.drain.back = Some(self.limit);
                 self.drain.began = at;
                 self.set(self.limit - (waiting + 1.0).clamp(self.limit / 8.0, self.limit / 2.0));
-                self.round = Round::after(at, self.typical);
+                self.round = Round::after(at, self.slow);
                 why = Why::Drain;
             }
         }
@@ -337,7 +350,7 @@ impl Window {
         } else if excess < trial.excess * 0.8 {
             *trial = Trial { before: self.limit, excess, in_flight, doubts: 0 };
         }
-        self.round = Round::after(at, self.typical);
+        self.round = Round::after(at, self.slow);
         self.phase = Phase::Avoidance;
         self.step = 1.0;
         self.drain.due = self.drain.due.max(at + DRAIN_EVERY[0] / 3.0);

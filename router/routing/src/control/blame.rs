@@ -4,7 +4,10 @@
 //! in flight is refused while others were accepted with more. A lane that limits the *rate* does not
 //! care how many are in flight. So each refusal is held against the most tries in flight that were
 //! accepted since the one before: clearly fewer speaks for a rate, as does a pause that the provider
-//! names. Until the evidence tips, both are cut, which is safe and only slower.
+//! names. Until the evidence tips it is held to be a rate, because only a window that is not full shows
+//! the difference; the very first refusal, before there is a pace, cuts both.
+
+use crate::rate::Paced;
 
 /// Evidence of a lane's kind.
 #[derive(Debug, Clone, Copy)]
@@ -24,8 +27,10 @@ pub(super) enum Cut {
     Both,
 }
 
+/// Seconds in which evidence fades: a lane in whose window nothing else shows is looked at anew.
+const MEMORY: f64 = 180.0;
 /// Evidence beyond this decides.
-const SURE: f64 = 0.15;
+const SURE: f64 = 0.25;
 
 impl Blame {
     pub(super) fn new() -> Self {
@@ -39,28 +44,35 @@ impl Blame {
         }
     }
 
-    /// A try that began at `began` seconds with so many in flight was refused at `now`; `told` where the
-    /// provider made plain that it was the rate. Counts once per round trip.
-    pub(super) fn refused(&mut self, now: f64, began: f64, in_flight: u32, told: Told) {
+    /// A try that began at `began` seconds with so many in flight was refused at `now`, where a pace was
+    /// known; `told` where the provider made plain that it was the rate, `limit` the window. Counts once
+    /// per round trip.
+    pub(super) fn refused(&mut self, now: f64, began: f64, in_flight: u32, limit: u32, told: Told) {
         if began < self.refused {
             return;
         }
-        let rate = told == Told::Rate || f64::from(in_flight) < f64::from(self.most) * 0.9;
+        let fewer = self.most.saturating_sub((self.most / 20).max(2));
+        let rate = told == Told::Rate || in_flight < fewer;
+        self.score *= (-(now - self.refused) / MEMORY).exp();
         // A lane that limits concurrency hardly ever looks like the other kind; one that limits the rate
         // often does, because its window is mostly full.
-        self.score += if rate { (1.0 - self.score) / 3.0 } else { (-0.5 - self.score) / 12.0 };
+        // One that began with the window full is no evidence of either, or nearly none.
+        let full = in_flight.saturating_add(limit / 20) >= limit;
+        self.score += match (rate, full) {
+            (true, _) => (1.0 - self.score) / 4.0,
+            (false, false) => (-0.5 - self.score) / 8.0,
+            (false, true) => (-0.5 - self.score) / 16.0,
+        };
         self.most = 0;
         self.refused = now;
     }
 
-    /// What to cut; `used` is how much of the pace is used, where there is one.
-    pub(super) fn cut(&self, used: Option<f64>) -> Cut {
-        match used {
-            _ if self.score > SURE => Cut::Pace,
-            _ if self.score < -SURE => Cut::Window,
-            Some(used) if used >= 0.9 => Cut::Pace,
-            Some(_) => Cut::Window,
-            None => Cut::Both,
+    /// What to cut, where a pace is known.
+    pub(super) fn cut(&self, pace: Paced) -> Cut {
+        match pace {
+            Paced::Unknown => Cut::Both,
+            Paced::OneByOne if self.score < -SURE => Cut::Window,
+            Paced::OneByOne | Paced::InLumps => Cut::Pace,
         }
     }
 }

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::rate::{admit, admit_request, give_back_request};
+use crate::rate::{Pace, admit, admit_request, give_back_request};
 
 /// Nanoseconds of virtual time.
 pub(super) type Ns = u64;
@@ -93,6 +93,8 @@ pub(super) struct Second {
     pub(super) begun: u32,
     pub(super) limit: u32,
     pub(super) behind: usize,
+    /// Seconds of slots behind the lane that were in use.
+    pub(super) busy: f64,
 }
 
 pub(super) struct Sim {
@@ -107,6 +109,8 @@ pub(super) struct Sim {
     pub(super) seconds: Vec<Second>,
     /// The moments at which tries began.
     pub(super) begun: Vec<Ns>,
+    /// The moments at which refusals came back.
+    pub(super) refusals: Vec<Ns>,
     pub(super) now: Ns,
     origin: Instant,
     published: Published,
@@ -140,6 +144,7 @@ impl Sim {
             output: Spread { mean: 300.0, sigma: 0.8 },
             seconds: Vec::new(),
             begun: Vec::new(),
+            refusals: Vec::new(),
             now: 0,
             origin,
             published,
@@ -183,7 +188,9 @@ impl Sim {
                 break;
             }
             self.events.pop();
+            let busy = self.busy as f64 * (when - self.now) as f64 / 1e9;
             self.now = when;
+            self.second().busy += busy;
             self.step(event);
             self.begin();
             let (limit, behind) = (self.published.limit, self.queue.len());
@@ -233,6 +240,7 @@ impl Sim {
             }
             Event::Refuse(id) => {
                 self.second().refused += 1;
+                self.refusals.push(self.now);
                 let pause = match &self.behind {
                     Behind::Bucket { retry_after, .. } => *retry_after,
                     _ => None,
@@ -375,6 +383,11 @@ impl Sim {
     /// Served per second between two seconds.
     pub(super) fn goodput(&self, from: usize, to: usize) -> f64 {
         self.seconds[from..to].iter().map(|second| f64::from(second.served)).sum::<f64>() / (to - from) as f64
+    }
+
+    /// Slots in use on average between two seconds.
+    pub(super) fn busy(&self, from: usize, to: usize) -> f64 {
+        self.seconds[from..to].iter().map(|second| second.busy).sum::<f64>() / (to - from) as f64
     }
 
     /// Tokens served per second between two seconds.

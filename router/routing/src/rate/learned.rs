@@ -7,6 +7,7 @@
 //! the rate is. The first cut is small (a token bucket refuses only what is too much), later ones of
 //! the same streak are deeper. And a rate that is not used does not grow.
 
+use super::Paced;
 use super::flow::Flow;
 
 /// Seconds from a cut until the rate is back where it was cut. At `2.2` times this after that, it has
@@ -20,20 +21,45 @@ const STREAK: f64 = 3.0;
 const USED: f64 = 0.8;
 /// Seconds without a refusal after which an unused pace is forgotten.
 const FORGET: f64 = 120.0;
+/// Accepted tries before which nothing is concluded.
+const ENOUGH: u32 = 16;
 /// The slowest pace, in requests per second: one in a minute.
 const SLOWEST: f64 = 1.0 / 60.0;
 /// Seconds of the pace that may come at once after a lull: at first, at least, at most.
 const LULL: [f64; 3] = [1.0, 0.05, 2.0];
+/// Seconds without a refusal in which that grows e-fold.
+const RELAX: f64 = 60.0;
+
+/// A pace that does not bind is at most so many times what is asked.
+const AHEAD: f64 = 1.5;
+
+/// Whether a refusal named a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// It did, by `Retry-After`.
+    Pause,
+    /// It did not.
+    Nothing,
+}
 
 /// What is known from refusals. Times are seconds since the lane's origin.
 #[derive(Debug, Clone)]
 pub(super) struct Learned {
     /// Tries that the provider accepted.
     accepted: Flow,
+    /// Those, and the ones that it refused.
+    asked: Flow,
+    /// The accepted ones of the last moment alone.
+    recent: Flow,
+    /// Tries that were accepted so far.
+    known: u32,
     /// Mean tokens of a served try.
     tokens: f64,
     curve: Option<Curve>,
+    /// Tries that began before tell nothing new.
     last_cut: f64,
+    /// When the rate was last cut.
+    cut_at: f64,
     streak: usize,
     /// Seconds of the pace that may come at once.
     lull: f64,
@@ -63,10 +89,14 @@ impl Curve {
 impl Learned {
     pub(super) fn new() -> Self {
         Self {
-            accepted: Flow::new(0.0),
+            accepted: Flow::new(0.0, 16.0),
+            asked: Flow::new(0.0, 16.0),
+            recent: Flow::new(0.0, 4.0),
+            known: 0,
             tokens: 0.0,
             curve: None,
             last_cut: f64::NEG_INFINITY,
+            cut_at: f64::NEG_INFINITY,
             streak: 0,
             lull: LULL[0],
             seen: 0.0,
@@ -77,6 +107,9 @@ impl Learned {
     /// The provider accepted a try.
     pub(super) fn accepted(&mut self, now: f64) {
         self.accepted.add(now);
+        self.asked.add(now);
+        self.recent.add(now);
+        self.known = self.known.saturating_add(1);
         self.hold(now);
     }
 
@@ -96,29 +129,58 @@ impl Learned {
 
     /// A try that began at `began` was refused. Once per round trip: not where it began before the last
     /// cut.
-    pub(super) fn refused(&mut self, now: f64, began: f64) {
+    pub(super) fn refused(&mut self, now: f64, began: f64, named: Named) {
+        self.asked.add(now);
         if began < self.last_cut {
             return;
         }
+        let paced = match (named, self.paced(now)) {
+            // What a pause left unused says nothing about the pace.
+            (Named::Pause, Paced::InLumps) => Paced::OneByOne,
+            (_, paced) => paced,
+        };
+        self.shorten(now, paced, named);
         let measured = self.accepted.per_second(now);
         let rate = match self.curve {
-            Some(curve) => curve.at(now).min(measured.max(curve.at(now) * 0.5)),
-            None if measured > 0.0 => measured,
-            None => return,
+            Some(_) if paced == Paced::InLumps => None,
+            Some(curve) if named == Named::Pause => Some(curve.at(now)),
+            Some(curve) => Some(curve.at(now).min(measured.max(curve.at(now) * 0.5))),
+            // The flood with which a lane begins is no rate.
+            None => (self.known >= ENOUGH).then_some(measured),
         };
-        let unused = self.curve.is_some_and(|curve| measured < curve.at(now) * USED);
-        if unused && self.lull > LULL[1] {
-            // The pace is not reached: what came at once was too much.
-            self.lull = (self.lull * 0.5).max(LULL[1]);
-            self.last_cut = now;
-            return;
+        if let Some(rate) = rate {
+            self.streak = if now - self.cut_at < STREAK { self.streak + 1 } else { 0 };
+            let left = CUTS.get(self.streak).or(CUTS.last()).copied().unwrap_or(0.5);
+            self.curve = Some(Curve { top: rate.max(SLOWEST), depth: 1.0 - left, began: now });
+            self.cut_at = now;
         }
-        self.streak = if now - self.last_cut < STREAK { self.streak + 1 } else { 0 };
-        self.lull = (self.lull * 1.1).min(LULL[2]);
-        let left = CUTS.get(self.streak).or(CUTS.last()).copied().unwrap_or(0.5);
-        self.curve = Some(Curve { top: rate.max(SLOWEST), depth: 1.0 - left, began: now });
         self.last_cut = now;
         self.seen = now;
+    }
+
+    /// A try was refused, and not because of the pace. One that has run far ahead of what is asked is
+    /// fetched back, so that it still spreads what would come at once.
+    pub(super) fn spared(&mut self, now: f64) {
+        self.asked.add(now);
+        let asked = self.asked.per_second(now);
+        if let Some(curve) = &mut self.curve
+            && curve.at(now) > asked * AHEAD
+        {
+            *curve = Curve { top: (asked * AHEAD).max(SLOWEST), depth: 1.0 - CUTS[0], began: now };
+        }
+        self.seen = now;
+    }
+
+    /// Fewer may come at once. A provider that names pauses fills its bucket meanwhile, and what was
+    /// missed is made up for afterwards, unless that is what was refused.
+    fn shorten(&mut self, now: f64, paced: Paced, named: Named) {
+        self.lull *= match (named, paced) {
+            (Named::Pause, _) if now - self.resumed > 1.0 => 1.0,
+            (Named::Pause, _) | (Named::Nothing, Paced::InLumps) => 0.5,
+            (Named::Nothing, Paced::OneByOne) => 0.7,
+            (Named::Nothing, Paced::Unknown) => 1.0,
+        };
+        self.lull = self.lull.clamp(LULL[1], LULL[2]);
     }
 
     /// Requests per second and seconds of burst, where there was a refusal to learn from.
@@ -131,25 +193,36 @@ impl Learned {
         self.tokens
     }
 
-    /// How much of the pace is used, 1 being all; `None` without a pace.
-    pub(super) fn used(&self, now: f64) -> Option<f64> {
-        self.curve.map(|curve| self.accepted.per_second(now) / curve.at(now))
+    pub(super) fn paced(&self, now: f64) -> Paced {
+        match self.curve {
+            None => Paced::Unknown,
+            Some(curve) => {
+                let rate = curve.at(now);
+                let unused = self.asked.per_second(now) < rate * USED;
+                if unused && rate * self.lull >= 2.0 && self.lull > 2.0 * LULL[1] {
+                    Paced::InLumps
+                } else {
+                    Paced::OneByOne
+                }
+            }
+        }
     }
 
     /// Moves the curve along for the time in which its rate was not used.
     fn hold(&mut self, now: f64) {
         let passed = (now - self.seen).max(0.0);
         self.seen = now;
+        self.lull = (self.lull * (1.0 + passed.min(1.0) / RELAX)).min(LULL[2]);
         if let Some(curve) = &mut self.curve
             && now > self.resumed
-            && self.accepted.per_second(now) < curve.at(now) * USED
+            && self.recent.per_second(now) < curve.at(now) * USED
             // Right after a cut the measure still holds what came before, and the other way round
             // after a pause: neither is waited for.
-            && now - self.last_cut > 2.0
+            && now - self.cut_at > 2.0
             && now - self.resumed > 2.0
         {
             curve.began += passed;
-            if now - self.last_cut > FORGET {
+            if now - self.cut_at > FORGET {
                 self.curve = None;
             }
         }

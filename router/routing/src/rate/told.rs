@@ -93,15 +93,16 @@ impl Told {
         let burst = (per_second * BURST).min(self.limit).max(1.0);
         let mut floor = 0.0;
         if let Some(left) = left {
-            let free = (left - (self.limit * RESERVE).floor()).max(0.0);
+            let free = left - (self.limit * RESERVE).floor();
             match reset {
                 Some(reset) if !bucket && self.answers >= 3 => {
                     // Spread what is left; when the window is over there is more to be heard.
-                    per_second = per_second.min((free / reset.max(1.0)).max(self.limit / period * 0.01));
+                    per_second = per_second.min((free.max(0.0) / reset.max(1.0)).max(self.limit / period * 0.01));
                     if left < 1.0 {
                         floor = now + reset + burst / per_second;
                     }
                 }
+                // Below the reserve we wait for longer than the bucket needs alone: others drink from it.
                 _ => floor = now + (burst - free).max(0.0) / per_second,
             }
         }

@@ -19,14 +19,16 @@ use std::f64::consts::LN_2;
 const CLASSES: usize = 24;
 /// What a round moves the level by, of the distance.
 const GAIN: f64 = 0.25;
+/// The same for a round that is earlier by chance.
+const CHANCE: f64 = 1.0 / 16.0;
 /// How far later rounds move it up in a second: twofold in four minutes.
 const CREEP: f64 = 0.003;
 /// The least of it that a first token moves its class by.
 const SHAPE_GAIN: f64 = 1.0 / 64.0;
+/// After so many rounds the level is no longer a first guess.
+const FIRST: u32 = 8;
 /// A class of fewer samples is bounded by the others.
 const MATURE: u32 = 8;
-/// Mean absolute difference of two normal values, in standard deviations.
-const DIFFERENCE: f64 = 1.128;
 
 /// The norm of a lane.
 #[derive(Debug, Clone)]
@@ -34,8 +36,9 @@ pub(super) struct Baseline {
     classes: [Class; CLASSES],
     level: Option<f64>,
     noise: f64,
-    /// The last round's quartile, and when it was.
-    last: Option<(f64, f64)>,
+    rounds: u32,
+    /// When it last learned.
+    learned: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -53,7 +56,7 @@ pub(super) enum Window {
 
 impl Baseline {
     pub(super) fn new() -> Self {
-        Self { classes: [Class::default(); CLASSES], level: None, noise: 0.0, last: None }
+        Self { classes: [Class::default(); CLASSES], level: None, noise: 0.0, rounds: 0, learned: None }
     }
 
     /// How late a first token is that came after `seconds` for a prompt of `tokens`, against the shape
@@ -92,14 +95,18 @@ impl Baseline {
     }
 
     /// Learns from a round at `at` seconds in which nothing waited to speak of.
-    pub(super) fn learn(&mut self, at: f64, quartile: f64, window: Window) {
+    pub(super) fn learn(&mut self, at: f64, quartile: f64, noise: f64, window: Window) {
         let level = self.level.unwrap_or(quartile);
-        let (last, when) = self.last.unwrap_or((quartile, at));
-        self.last = Some((quartile, at));
-        self.noise += ((quartile - last).abs() / DIFFERENCE - self.noise) / 16.0;
+        let when = self.learned.replace(at).unwrap_or(at);
+        self.noise += (noise - self.noise) / 16.0;
         let distance = quartile - level;
+        self.rounds = self.rounds.saturating_add(1);
         let moved = match window {
-            Window::Open if distance > 0.0 => (distance * GAIN).min(CREEP * (at - when).clamp(0.0, 60.0)),
+            Window::Open if distance > 0.0 && self.rounds > FIRST => {
+                (distance * GAIN).min(CREEP * (at - when).clamp(0.0, 60.0))
+            }
+            // What may be chance is followed slowly, or the level would rest at the lucky ones.
+            Window::Open if distance > -3.0 * self.noise => distance * CHANCE,
             Window::Open | Window::Drained => distance * GAIN,
         };
         self.level = Some(level + moved);

@@ -22,14 +22,18 @@ pub(super) struct Sample {
     pub(super) full: bool,
 }
 
-/// A slow first token takes so many times as long as a typical one.
-const SLOW: f64 = 1.75;
+/// Standard deviation of the first quartile of one normal sample, over its distance to the median.
+const NOISE: f64 = 1.363 / 0.674;
 
 /// What a round says: its sample at the first quartile of lateness.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Reading {
     pub(super) took: f64,
     pub(super) quartile: f64,
+    /// The standard deviation of the quartile, as the spread of the round lets expect it.
+    pub(super) noise: f64,
+    /// How long a slow one of them took: the last eighth.
+    pub(super) slow: f64,
     /// The mean lateness.
     pub(super) mean: f64,
     pub(super) in_flight: u32,
@@ -41,10 +45,10 @@ impl Round {
     /// The samples of the longest round.
     pub(super) const MOST: usize = 16;
 
-    /// A round of tries that begin at `began` or later, where a first token typically takes `typical`: it
-    /// opens when also slow ones can be among those that come.
-    pub(super) fn after(began: f64, typical: f64) -> Self {
-        Self { began, opens: began + SLOW * typical, samples: [Sample::default(); Self::MOST], len: 0 }
+    /// A round of tries that begin at `began` or later, where a slow first token takes `slow`: it opens
+    /// when also slow ones can be among those that come.
+    pub(super) fn after(began: f64, slow: f64) -> Self {
+        Self { began, opens: began + slow, samples: [Sample::default(); Self::MOST], len: 0 }
     }
 
     /// The round that follows where nothing was cut.
@@ -78,9 +82,13 @@ impl Round {
         samples.sort_unstable_by(|one, other| one.lateness.total_cmp(&other.lateness));
         let full = samples.iter().filter(|sample| sample.full).count();
         let sample = samples.get(self.len / 4)?;
+        let middle = samples.get(self.len / 2)?;
+        let late = samples.get(self.len * 7 / 8)?;
         let mean = samples.iter().map(|sample| sample.lateness).sum::<f64>() / self.len as f64;
         Some(Reading {
             took: sample.took,
+            noise: (middle.lateness - sample.lateness) * NOISE / (self.len as f64).sqrt(),
+            slow: sample.took * (late.lateness - sample.lateness).exp(),
             quartile: sample.lateness,
             mean,
             in_flight: sample.in_flight,

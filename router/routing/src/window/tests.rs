@@ -1,1 +1,93 @@
-//! x
+//! Claims about the window alone.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn start() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "any moment will do as the zero of a test's time")]
+    Instant::now()
+}
+
+fn sample(began: Instant, in_flight: u32) -> FirstToken {
+    FirstToken { began, in_flight, input_tokens: 500 }
+}
+
+proptest! {
+    #[test]
+    fn the_limit_stays_within_its_bounds(
+        bounds in (0u32..50, 0u32..20_000, 0u32..20_000),
+        steps in prop::collection::vec((0u64..20_000, 0u64..60_000, any::<u32>(), any::<u64>(), 0u8..6), 1..200),
+    ) {
+        let rules = WindowRules { min: bounds.0, start: bounds.1, max: bounds.2 };
+        let (low, high) = (rules.min.max(1), rules.max.max(rules.min).max(1));
+        let mut now = start();
+        let mut window = Window::new(rules, now);
+        for (pause, age, in_flight, input_tokens, what) in steps {
+            now += Duration::from_millis(pause);
+            let began = now.checked_sub(Duration::from_millis(age)).unwrap_or(now);
+            match what {
+                0..=2 => { window.first_token(now, &FirstToken { began, in_flight, input_tokens }); }
+                3 => window.overloaded(now, began, in_flight),
+                4 => { window.tick(now); }
+                _ => window.restart(now),
+            }
+            prop_assert!((low..=high).contains(&window.limit()), "{}", window.limit());
+        }
+    }
+
+    #[test]
+    fn a_round_trip_has_one_cut(ages in prop::collection::vec(0u64..5_000, 1..50)) {
+        let now = start() + Duration::from_secs(10);
+        let mut window = Window::new(WindowRules::default(), start());
+        window.overloaded(now, now, 64);
+        let after = window.limit();
+        for age in ages {
+            // All of them began before the cut.
+            window.overloaded(now + Duration::from_millis(age), now - Duration::from_millis(1), 64);
+        }
+        prop_assert_eq!((window.limit(), window.cuts()), (after, 1));
+    }
+}
+
+#[test]
+fn slow_start_doubles_in_a_round_while_full_and_not_else() {
+    let mut now = start();
+    let mut window = Window::new(WindowRules::default(), now);
+    now += Duration::from_millis(300);
+    (1..=64).for_each(|in_flight| {
+        window.first_token(now, &sample(now - Duration::from_millis(300), in_flight));
+    });
+    let full = window.limit();
+    assert!((66..=128).contains(&full), "{full}");
+    for _ in 0..100 {
+        now += Duration::from_millis(300);
+        window.first_token(now, &sample(now - Duration::from_millis(300), 10));
+    }
+    assert_eq!(window.limit(), full, "it was not full");
+}
+
+#[test]
+fn an_idle_window_falls_to_what_was_used() {
+    let mut now = start();
+    let mut window = Window::new(WindowRules { start: 10, ..WindowRules::default() }, now);
+    for round in 0..2_000u32 {
+        now += Duration::from_millis(10);
+        window.first_token(now, &sample(now - Duration::from_millis(300), window.limit().min(500 + round)));
+    }
+    let wide = window.limit();
+    assert!(wide > 100, "{wide}");
+    for _ in 0..600 {
+        now += Duration::from_secs(1);
+        window.first_token(now, &sample(now - Duration::from_millis(300), 30));
+        window.tick(now);
+    }
+    assert!((30..=36).contains(&window.limit()), "{}", window.limit());
+    for _ in 0..600 {
+        now += Duration::from_secs(1);
+        window.tick(now);
+    }
+    assert!((10..=11).contains(&window.limit()), "{}", window.limit());
+}

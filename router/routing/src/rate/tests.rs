@@ -1,0 +1,172 @@
+//! Claims about the pace.
+
+use std::time::Duration;
+
+use atp_core::RateFact;
+use proptest::prelude::*;
+
+use super::*;
+
+const SECOND: u64 = 1_000_000_000;
+
+fn pace_of(ns_per_token: u64, burst_tokens: u64) -> Pace {
+    Pace { ns_per_token, burst_tokens, ..Pace::default() }
+}
+
+proptest! {
+    #[test]
+    fn no_interval_sees_more_than_rate_and_burst(
+        ns_per_token in 1u64..10_000_000,
+        burst in 1u64..5_000,
+        asks in prop::collection::vec((0u64..2 * SECOND, 1u64..10_000), 1..100),
+    ) {
+        let pace = pace_of(ns_per_token, burst);
+        let (mut word, mut now) = (0u64, SECOND);
+        let mut admitted: Vec<(u64, u64)> = Vec::new();
+        for (pause, tokens) in asks {
+            now += pause;
+            match admit(word, now, tokens, &pace) {
+                Ok(next) => {
+                    word = next;
+                    admitted.push((now, tokens));
+                }
+                Err(wait) => {
+                    prop_assert!(wait > 0);
+                    prop_assert!(admit(word, now + wait, tokens, &pace).is_ok(), "the wait is enough");
+                    prop_assert!(admit(word, now + wait - 1, tokens, &pace).is_err(), "and no longer than needed");
+                }
+            }
+        }
+        // What a request has beyond the burst is paid for afterwards, so the last of an interval counts
+        // up to the burst.
+        for first in 0..admitted.len() {
+            let mut sum = 0u64;
+            for (at, tokens) in &admitted[first..] {
+                let passed = u128::from(at - admitted[first].0);
+                let allowed = passed / u128::from(ns_per_token) + u128::from(burst.max(*tokens)) + 1;
+                sum += tokens;
+                let paid = u128::from(sum);
+                prop_assert!(paid <= allowed + u128::from(admitted[first].1.saturating_sub(burst)), "{paid} of {allowed}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_never_overflow(word: u64, now: u64, tokens: u64, used: u64, ns: u64, burst: u64, floor: u64) {
+        let pace = Pace {
+            ns_per_token: ns, burst_tokens: burst, floor_tokens_ns: floor,
+            ns_per_request: ns, burst_requests: burst, floor_requests_ns: floor,
+        };
+        let _ = admit(word, now, tokens, &pace);
+        let _ = admit_request(word, now, &pace);
+        let _ = settle(word, tokens, used, &pace);
+        let _ = give_back_request(word, &pace);
+    }
+
+    #[test]
+    fn any_facts_at_any_time_give_a_usable_pace(
+        steps in prop::collection::vec(
+            (0u64..100 * SECOND, prop::option::of(any::<u64>()), prop::option::of(any::<u64>()), prop::option::of(any::<u64>()), 0u8..4),
+            1..100,
+        ),
+    ) {
+        let (mut rate, mut now) = (Rate::new(), 0u64);
+        for (pause, limit, remaining, reset, what) in steps {
+            now += pause;
+            match what {
+                0 => {
+                    let fact = RateFact { limit, remaining, reset: reset.map(Duration::from_millis) };
+                    rate.told(now, &RateFacts { requests: fact, tokens: fact });
+                }
+                1 => rate.accepted(now),
+                2 => rate.refused(now, now.saturating_sub(reset.unwrap_or(0)), Named::Nothing),
+                _ => {
+                    rate.served(limit.unwrap_or(1));
+                    rate.paused(now, now.saturating_add(reset.unwrap_or(0)));
+                }
+            }
+            if let Some(pace) = rate.pace(now) {
+                prop_assert!(pace.burst_tokens >= 1 || pace.ns_per_token == 0);
+                prop_assert!(pace.burst_requests >= 1 || pace.ns_per_request == 0);
+                let _ = admit(now, now, 1_000, &pace);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_estimate_is_corrected_both_ways() {
+    let pace = pace_of(1_000, 1);
+    let word = admit(0, SECOND, 500, &pace).unwrap();
+    assert_eq!(settle(word, 500, 200, &pace), word - 300_000);
+    assert_eq!(settle(word, 500, 700, &pace), word + 200_000);
+}
+
+fn fact(limit: u64, remaining: u64, reset: f64) -> RateFacts {
+    let fact = RateFact { limit: Some(limit), remaining: Some(remaining), reset: Some(Duration::from_secs_f64(reset)) };
+    RateFacts { tokens: fact, ..RateFacts::default() }
+}
+
+fn tokens_per_second(rate: &Rate, now: u64) -> f64 {
+    1e9 / rate.pace(now).unwrap().ns_per_token as f64
+}
+
+#[test]
+fn a_limit_alone_is_one_of_a_minute() {
+    let mut rate = Rate::new();
+    let fact = RateFact { limit: Some(60_000), ..RateFact::default() };
+    rate.told(0, &RateFacts { tokens: fact, ..RateFacts::default() });
+    assert!((tokens_per_second(&rate, 0) - 1_000.0).abs() < 1.0);
+}
+
+#[test]
+fn a_bucket_of_a_day_is_recognised() {
+    // As Groq has it: 14,400 requests a day, one of them back every six seconds.
+    let mut rate = Rate::new();
+    for (second, used) in [(1, 30), (2, 31), (3, 35), (4, 50), (5, 60)] {
+        rate.told(second * SECOND, &fact(14_400, 14_400 - used, used as f64 * 6.0));
+    }
+    assert!((tokens_per_second(&rate, 5 * SECOND) - 1.0 / 6.0).abs() < 0.01);
+}
+
+#[test]
+fn what_remains_of_a_fixed_window_is_spread_until_its_end() {
+    let mut rate = Rate::new();
+    // Others use most of it: with half a minute to go a tenth is left.
+    for (second, remaining) in [(1, 58_000), (5, 50_000), (10, 40_000), (20, 20_000), (30, 6_000)] {
+        rate.told(second * SECOND, &fact(60_000, remaining, 60.0 - second as f64));
+    }
+    let spread = tokens_per_second(&rate, 30 * SECOND);
+    assert!((150.0..=200.0).contains(&spread), "{spread}");
+    rate.told(31 * SECOND, &fact(60_000, 0, 29.0));
+    assert!(rate.is_empty(31 * SECOND));
+    let pace = rate.pace(31 * SECOND).unwrap();
+    let wait = admit(0, 31 * SECOND, 1, &pace).unwrap_err();
+    assert!(wait >= 28 * SECOND, "nothing is left until the window is over: {wait}");
+}
+
+#[test]
+fn a_bucket_that_others_empty_is_followed() {
+    let (mut rate, mut word) = (Rate::new(), 0u64);
+    let (limit, refill) = (60_000.0f64, 1_000.0f64);
+    let (mut level, mut ours, mut refused) = (limit, 0u64, 0u32);
+    // Steps of 50 ms; somebody else takes 700 tokens a second, we take what we may in hundreds.
+    for step in 0..20 * 300u64 {
+        let now = step * SECOND / 20;
+        level = (level + refill / 20.0).min(limit) - 700.0 / 20.0;
+        while let Ok(next) = admit(word, now, 100, &rate.pace(now).unwrap_or_default()) {
+            word = next;
+            if level < 100.0 {
+                refused += 1;
+                rate.told(now, &fact(60_000, level as u64, (limit - level) / refill));
+                break;
+            }
+            level -= 100.0;
+            ours += 100;
+            rate.told(now, &fact(60_000, level as u64, (limit - level) / refill));
+        }
+    }
+    let fair = 300.0 * 300.0 + limit;
+    assert!(ours as f64 > 0.95 * (fair - limit * 0.05), "{ours} of {fair}");
+    assert!(refused <= 3, "{refused}");
+}
