@@ -25,6 +25,7 @@ mod key;
 mod metrics;
 mod pump;
 mod record;
+pub(crate) mod step;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -37,11 +38,11 @@ use atp_core::port::Provider;
 use atp_core::{Exchange, Operation, Payload, Qos, Reuse, Rope};
 
 use self::flight::Flight;
-pub(crate) use self::kept::Kept;
+use self::kept::Kept;
 use self::key::{Key, Namer};
 pub(crate) use self::metrics::{CacheFamilies, CacheMetrics};
-pub(crate) use self::pump::{Lead, Seat};
-pub(crate) use self::record::Recorder;
+use self::pump::{Lead, Seat};
+use self::record::Recorder;
 use self::store::Store;
 use crate::clock;
 use crate::snapshot::{CacheRules, Model};

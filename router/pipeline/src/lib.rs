@@ -9,6 +9,7 @@
 //! with until it ends, so that a reload drops no stream.
 
 mod attempt;
+mod cache;
 mod choose;
 mod clock;
 pub mod flow;

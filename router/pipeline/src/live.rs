@@ -13,6 +13,7 @@ use atp_core::port::ModelCard;
 use atp_core::{Caller, Error, Exchange, Operation, Price, Qos, Timeouts};
 
 use crate::attempt::Hedging;
+use crate::cache::Cell;
 use crate::clock;
 use crate::flow::flow_cell::FlowCell;
 use crate::flow::pool::Pool;
@@ -52,6 +53,8 @@ pub(crate) struct Route {
     pub(crate) pool: Arc<Pool>,
     pub(crate) queue: Queue,
     pub(crate) hedge: Option<Hedging>,
+    /// Its answers that can be given again, where it is configured for that.
+    pub(crate) cache: Option<Arc<Cell>>,
     /// The pool's flows by tenant and class, so that a request hashes no name.
     flows: Box<[OnceLock<Arc<FlowCell>>]>,
     /// The shortest total of its lanes.
@@ -119,7 +122,9 @@ impl Live {
         let pools: Vec<Arc<Pool>> = live.flow.pools.iter().map(|entry| Arc::clone(&entry.pool)).collect();
         let mut pools = pools.into_iter();
         for (model, pool) in snapshot.models.iter().zip(&mut pools) {
-            live.add_model(model, pool, metrics);
+            let cache = before.and_then(|live| live.cache_of(&model.name));
+            let cache = Cell::of(model, || metrics.cache.of(&model.name), cache);
+            live.add_model(model, pool, cache, metrics);
         }
         // A stable sort: of two equally long prefixes the one with the longer suffix, then the one
         // configured first, wins.
@@ -132,8 +137,8 @@ impl Live {
         Ok(live)
     }
 
-    fn add_model(&mut self, model: &Model, pool: Arc<Pool>, metrics: &PipelineMetrics) {
-        let route = Arc::new(Route::model(model, pool, self.tenants.len(), metrics));
+    fn add_model(&mut self, model: &Model, pool: Arc<Pool>, cache: Option<Arc<Cell>>, metrics: &PipelineMetrics) {
+        let route = Arc::new(Route { cache, ..Route::model(model, pool, self.tenants.len(), metrics) });
         if !model.name.contains('*') {
             self.listed.push(Arc::clone(&route));
         }
@@ -143,6 +148,22 @@ impl Live {
                 None => _ = self.names.insert(Arc::clone(name), Arc::clone(&route)),
             }
         }
+    }
+
+    /// The models, each once.
+    fn models(&self) -> impl Iterator<Item = &Arc<Route>> {
+        let patterns = self.patterns.iter().map(|(_, route)| route).filter(|route| route.name.contains('*'));
+        self.listed.iter().chain(patterns)
+    }
+
+    fn cache_of(&self, name: &str) -> Option<&Arc<Cell>> {
+        self.models().find(|route| &*route.name == name)?.cache.as_ref()
+    }
+
+    /// Lets time do its part where no request does.
+    pub(crate) fn sweep(&self, now: Instant) {
+        self.flow.sweep(now);
+        self.models().filter_map(|route| route.cache.as_ref()).for_each(|cache| cache.sweep(now));
     }
 
     /// Who serves what `exchange` asks for.
@@ -222,6 +243,7 @@ impl Route {
             lanes,
             queue: Queue::default(),
             hedge: None,
+            cache: None,
             flows: (0..tenants * Qos::ALL.len()).map(|_| OnceLock::new()).collect(),
             pool,
             weights: None,

@@ -19,6 +19,7 @@ use atp_core::{Error, ErrorKind, MicroUsd, Operation, Usage};
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts};
 
+use crate::cache::CacheFamilies;
 use crate::lane::TryOutcome;
 use crate::permit::Permits;
 
@@ -48,6 +49,7 @@ pub struct PipelineMetrics {
     pub(crate) budget_exhausted: IntCounter,
     pub(crate) overhead: Histogram,
     config_version: IntGauge,
+    pub(crate) cache: CacheFamilies,
     pub(crate) permits: Arc<Permits>,
     pub(crate) flow: FlowMetrics,
 }
@@ -129,6 +131,7 @@ impl PipelineMetrics {
             budget_exhausted: add(registry, exhausted)?,
             overhead: add(registry, Histogram::with_opts(overhead)?)?,
             config_version: add(registry, version)?,
+            cache: CacheFamilies::register(registry)?,
             permits,
             flow: FlowMetrics::register(registry)?,
         })

@@ -9,6 +9,7 @@ use atp_core::{Error, Exchange, Operation, Reply, Weight};
 
 use crate::REQUESTS;
 use crate::attempt::Budget;
+use crate::cache::{self, Cell};
 use crate::clock;
 use crate::leave::{self, Lasting, Spawn};
 use crate::live::Live;
@@ -138,7 +139,7 @@ impl Pipeline {
 
     /// Lets time do its part where no request does: to be called every few seconds.
     pub fn sweep(&self) {
-        self.0.live.load().flow.sweep(clock::now());
+        self.0.live.load().sweep(clock::now());
     }
 
     /// Every tenant's weight, in configured order.
@@ -157,20 +158,18 @@ impl Pipeline {
 }
 
 impl Gateway for Pipeline {
-    fn call(&self, mut exchange: Exchange) -> BoxFuture<'static, Reply> {
+    fn call(&self, exchange: Exchange) -> BoxFuture<'static, Reply> {
         let shared = Arc::clone(&self.0);
         let live = shared.live.load_full();
         let found = live.find(&exchange);
         let policy = found.as_ref().map_or(OnDisconnect::Cancel, |found| found.route.on_disconnect);
         let Some(limit) = leave::limit_of(policy, &exchange) else {
-            let call = Call { shared, live, found, left: None };
-            return Box::pin(async move { stack::run(call, &mut exchange).await });
+            return go(Call { shared, live, found, left: None }, exchange);
         };
         let left = Arc::new(AtomicBool::new(false));
         let spawn = Arc::clone(&shared.spawn);
         let call = Call { shared, live, found, left: Some(Arc::clone(&left)) };
-        let inner: BoxFuture<'static, Reply> = Box::pin(async move { stack::run(call, &mut exchange).await });
-        Box::pin(Lasting { inner: Some(inner), spawn, left, limit, begun: false })
+        Box::pin(Lasting { inner: Some(go(call, exchange)), spawn, left, limit, begun: false })
     }
 
     fn refused(&self, operation: Option<Operation>, error: &Error) {
@@ -192,5 +191,14 @@ impl Gateway for Pipeline {
 
     fn model(&self, name: &str) -> Option<ModelCard> {
         self.0.live.load().card(name)
+    }
+}
+
+/// Takes an exchange through the steps, by way of the cache where its model has one that concerns it.
+fn go(call: Call, mut exchange: Exchange) -> BoxFuture<'static, Reply> {
+    let cell = call.found.as_ref().and_then(|found| found.route.cache.as_ref());
+    match cell.filter(|_| Cell::concerns(&exchange).is_some()).cloned() {
+        None => Box::pin(async move { stack::run(call, &mut exchange).await }),
+        Some(cell) => Box::pin(cache::step::run(call, cell, exchange)),
     }
 }

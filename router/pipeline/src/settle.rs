@@ -5,6 +5,7 @@
 //! body; whoever drops it without closing it has been left by the caller.
 
 mod body;
+mod reuse;
 mod row;
 
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use atp_core::port::Outcome;
 use atp_core::{
-    Answer, Caller, Error, ErrorKind, Exchange, MicroUsd, Notes, Operation, RateFacts, Reply, Report, RequestId, Usage,
+    Answer, Caller, Error, ErrorKind, Exchange, MicroUsd, Notes, Operation, RateFacts, Reply, Report, RequestId,
+    Reused, Usage,
 };
 
 use atp_routing::control::Verdict;
@@ -68,6 +70,8 @@ pub(crate) struct Books {
     /// From the first try's beginning to the answer's: providers, and pauses made for them.
     waited: Duration,
     status: u16,
+    /// Where the answer comes from, where no provider makes it for this exchange.
+    reused: Option<Reused>,
     /// Set when the caller has left and the provider's work goes on without him.
     pub(crate) left: Option<Arc<AtomicBool>>,
     closed: bool,
@@ -107,6 +111,7 @@ pub(crate) fn open(shared: Arc<Shared>, exchange: &Exchange, left: Option<Arc<At
         answered_at: None,
         waited: Duration::ZERO,
         status: 0,
+        reused: None,
         left,
         closed: false,
     }
@@ -245,7 +250,7 @@ impl Books {
             cost: None,
             waited: self.waited,
             queued: self.queued,
-            ..Notes::default()
+            reused: self.reused,
         }
     }
 
@@ -259,6 +264,9 @@ impl Books {
     }
 
     fn cost(&self, usage: Option<Usage>) -> Option<MicroUsd> {
+        if self.reused.is_some() {
+            return Some(MicroUsd::default());
+        }
         let price = self.current()?.price_of(self.model.as_deref()?)?;
         Some(price.cost(&usage?))
     }
@@ -342,13 +350,16 @@ impl Books {
             Ending::Served => Outcome::Served,
             Ending::Left => Outcome::Cancelled,
             Ending::Failed(error) if error.kind() == ErrorKind::Cancelled => Outcome::Cancelled,
-            Ending::Failed(_) if self.attempts == 0 => Outcome::Refused,
+            Ending::Failed(_) if self.attempts == 0 && self.reused.is_none() => Outcome::Refused,
             Ending::Failed(_) => Outcome::Failed,
         }
     }
 
     /// Counts tokens and money, and says so once where one of them is not known.
     fn count_usage(&self, ending: Ending<'_>, report: &Report) -> Option<MicroUsd> {
+        if self.reused.is_some() {
+            return Some(MicroUsd::default());
+        }
         let (Some(route), Some(lane)) = (&self.route, self.current()) else { return None };
         let Some(usage) = report.usage else {
             let begun = self.status != 0 && self.operation_tells_usage();

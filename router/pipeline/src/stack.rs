@@ -1,10 +1,10 @@
 //! The order of the request path, and why each step stands where it stands.
 //!
 //! This is the table of contents. A new step is a line in [`Step`], a line in `steps` at the same
-//! place, and a module of its own: privacy and policy between limit and choose (nothing may be
-//! stored or leave before them), then the cache (neither its key nor its value may hold personal
-//! data), then budget (a hit is free; nobody waits for what he cannot pay) before the queue, so that
-//! choose sees health as it is when a turn has come.
+//! place, and a module of its own: privacy and policy between limit and cache (nothing may be stored
+//! or leave before them, and neither a cache's key nor its value may hold personal data), then budget
+//! between cache and queue (a hit is free; nobody waits for what he cannot pay), so that choose sees
+//! health as it is when a turn has come.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -28,6 +28,8 @@ pub enum Step {
     Settle,
     /// Request rate, then exchanges in flight.
     Limit,
+    /// An answer that was made before, or is being made for an identical request.
+    Cache,
     /// A fair turn at one of the lanes, or an honest refusal.
     Queue,
     /// Which targets, in which order.
@@ -40,7 +42,8 @@ pub enum Step {
 
 impl Step {
     /// Every step, in the order in which an exchange meets it.
-    pub const ORDER: [Self; 6] = [Self::Settle, Self::Limit, Self::Queue, Self::Choose, Self::Attempt, Self::Lane];
+    pub const ORDER: [Self; 7] =
+        [Self::Settle, Self::Limit, Self::Cache, Self::Queue, Self::Choose, Self::Attempt, Self::Lane];
 
     /// The step's name, as in log lines.
     #[must_use]
@@ -48,6 +51,7 @@ impl Step {
         match self {
             Self::Settle => "settle",
             Self::Limit => "limit",
+            Self::Cache => "cache",
             Self::Queue => "queue",
             Self::Choose => "choose",
             Self::Attempt => "attempt",
@@ -61,6 +65,7 @@ impl Step {
         match self {
             Self::Settle => "outermost, so that refusals are counted too",
             Self::Limit => "before any work, because it is the cheapest refusal",
+            Self::Cache => "behind the limits, which count what is asked, and before all that costs anything",
             Self::Queue => "behind every refusal and every answer that costs no provider's time",
             Self::Choose => "as late as possible, so that it sees the targets' health as it is now",
             Self::Attempt => "behind the choice, because it walks the plan that was chosen",
@@ -79,13 +84,29 @@ pub(crate) struct Call {
     pub(crate) left: Option<Arc<AtomicBool>>,
 }
 
-/// Takes an exchange through all steps.
+/// Takes an exchange through all steps but the cache, which has its own way into them where a model has
+/// one ([`crate::cache::step`]).
 ///
 /// The exchange is a kilobyte: it stays where it is and is lent to each step, because what an async
 /// function owns is copied into its state, and again into that of the next.
 pub(crate) async fn run(call: Call, exchange: &mut Exchange) -> Reply {
     let mut books = settle::open(call.shared, exchange, call.left);
-    match steps(&mut books, &call.live, call.found, exchange).await {
+    match admit(&mut books, &call.live, exchange) {
+        Ok(()) => serve(books, &call.live, call.found, exchange).await,
+        Err(error) => books.refuse(error),
+    }
+}
+
+/// The steps in front of the cache.
+pub(crate) fn admit(books: &mut Books, live: &Live, exchange: &Exchange) -> Result<(), Error> {
+    books.enter(Step::Limit);
+    books.hold(limit::admit(live, &exchange.caller, &books.shared.metrics.permits)?);
+    Ok(())
+}
+
+/// The steps behind the cache.
+pub(crate) async fn serve(mut books: Books, live: &Live, found: Option<Found>, exchange: &mut Exchange) -> Reply {
+    match steps(&mut books, live, found, exchange).await {
         Ok((opening, now)) => books.answer(opening, now),
         Err(error) => books.refuse(error),
     }
@@ -97,9 +118,6 @@ async fn steps(
     found: Option<Found>,
     exchange: &mut Exchange,
 ) -> Result<(Opening, Instant), Error> {
-    books.enter(Step::Limit);
-    books.hold(limit::admit(live, &exchange.caller, &books.shared.metrics.permits)?);
-
     // A name that leads nowhere waits for nothing.
     let Found { route, star } = choose::route(found, live, exchange)?;
     books.route = Some(Arc::clone(&route));
@@ -127,7 +145,7 @@ mod tests {
     #[test]
     fn the_order_is_the_one_of_the_table() {
         let names: Vec<&str> = Step::ORDER.into_iter().map(Step::name).collect();
-        assert_eq!(names, ["settle", "limit", "queue", "choose", "attempt", "lane"]);
+        assert_eq!(names, ["settle", "limit", "cache", "queue", "choose", "attempt", "lane"]);
         assert!(Step::ORDER.is_sorted(), "the enum's own order is the path's");
         assert!(Step::ORDER.into_iter().all(|step| !step.reason().is_empty()));
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use atp_core::answer::BoxBody;
 use atp_core::port::{BoxFuture, Gateway, Ledger, Provider, Try, UsageRow};
 use atp_core::{
-    Answer, AnswerBody, Caller, Error, Exchange, Fields, FullBody, Operation, Payload, Price, Qos, RateFacts, Reply,
-    Report, RequestId, Restarts, Reuse, Rope, Timeouts, Usage,
+    Answer, AnswerBody, Caller, Error, Exchange, Fields, Finish, FullBody, Operation, Payload, Price, Qos, RateFacts,
+    Reply, Report, RequestId, Restarts, Reuse, Rope, Timeouts, Usage,
 };
 use atp_pipeline::{Model, Parts, Pipeline, PipelineMetrics, Snapshot, Target};
 use atp_routing::window::WindowRules;
@@ -53,6 +53,8 @@ pub(crate) enum Beat {
     Break(Error),
     /// The usage, and the proper end with what follows.
     Usage(Usage),
+    /// Why the model stopped.
+    Finish(Finish),
     /// Nothing ever comes again.
     Hang,
 }
@@ -213,6 +215,7 @@ impl AnswerBody for Beats {
                     return Poll::Ready(Some(Err(error)));
                 }
                 Some(Beat::Usage(usage)) => self.report.usage = Some(usage),
+                Some(Beat::Finish(finish)) => self.report.finish = Some(finish),
                 Some(Beat::Hang) => {
                     self.left.push_front(Beat::Hang);
                     return Poll::Pending;

@@ -8,9 +8,13 @@ mod exits;
 #[cfg(test)]
 mod failover;
 #[cfg(test)]
+mod hedges;
+#[cfg(test)]
 mod held;
 #[cfg(test)]
 mod kit;
+#[cfg(test)]
+mod lanes;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]
@@ -20,15 +24,13 @@ mod lines;
 #[cfg(test)]
 mod numbers;
 #[cfg(test)]
-mod routes;
-#[cfg(test)]
-mod hedges;
-#[cfg(test)]
-mod lanes;
-#[cfg(test)]
 mod preemption;
 #[cfg(test)]
 mod queueing;
+#[cfg(test)]
+mod reuse;
+#[cfg(test)]
+mod routes;
 #[cfg(test)]
 mod shares;
 #[cfg(test)]
