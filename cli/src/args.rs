@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use crate::ask::AskArgs;
 use crate::failure::Failure;
 use crate::load::LoadArgs;
+use crate::top::TopArgs;
 
 /// Where a router listens that has no configuration.
 pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:7443";
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Ask(AskArgs),
     /// Send many requests and measure how they are answered.
     Load(LoadArgs),
+    /// Watch who shares the models of a running router: windows, queues, breakers, shares.
+    Top(TopArgs),
     /// Print the version.
     Version(VersionArgs),
     /// Print a script that completes `atp` commands in a shell.
@@ -58,6 +61,7 @@ impl Command {
             Self::Models(args) => args.json,
             Self::Ask(args) => args.json,
             Self::Load(args) => args.json,
+            Self::Top(args) => args.json,
             Self::Version(args) => args.json,
             Self::Up(_) | Self::Schema | Self::Completions(_) => false,
         }

@@ -1,6 +1,6 @@
 //! `atp load`: many requests, and how they were answered.
 
-mod span;
+pub(crate) mod span;
 
 use std::time::Duration;
 

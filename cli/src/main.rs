@@ -10,6 +10,7 @@ mod models;
 mod router;
 mod schema;
 mod term;
+mod top;
 mod up;
 mod version;
 
@@ -51,6 +52,7 @@ fn run(command: &Command, term: &Terminal) -> Result<(), Failure> {
         Command::Models(args) => models::run(args, term),
         Command::Ask(args) => ask::run(args, term),
         Command::Load(args) => load::run(args, term),
+        Command::Top(args) => top::run(args, term),
         Command::Version(args) => version::run(args, term),
         Command::Completions(args) => completions::run(args, term),
     }

@@ -31,6 +31,33 @@ pub(crate) struct Router {
     key: Option<String>,
 }
 
+/// The admin port of a router.
+pub(crate) struct Admin {
+    /// Where it is.
+    pub(crate) address: Address,
+}
+
+impl Admin {
+    /// The admin port at a URL.
+    pub(crate) fn at(url: &str) -> Result<Self, Failure> {
+        let there = |failure: Failure| failure.hint("write it as in http://127.0.0.1:7444 (--admin or ATP_ADMIN_URL)");
+        Ok(Self { address: Address::parse(url).map_err(there)? })
+    }
+
+    /// Queues, lanes and shares, as `/admin/flow` tells them.
+    pub(crate) fn flow(&self) -> Result<Value, Failure> {
+        let request = Request { path: "/admin/flow", key: None, body: None, silence: LIST_SILENCE };
+        let there = |failure: Failure| {
+            failure.hint("start a router with `atp up`, or name another admin address with --admin or ATP_ADMIN_URL")
+        };
+        let mut answer = http::send(&self.address, &request).map_err(there)?;
+        if answer.status != 200 {
+            return Err(there(Failure::new(format!("{} has no /admin/flow (HTTP {})", self.address, answer.status))));
+        }
+        whole(&mut answer).map_err(there)
+    }
+}
+
 /// One model of a router's list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Model {

@@ -27,6 +27,7 @@ pub(crate) enum Style {
     Bold,
     Dim,
     Red,
+    Green,
     Yellow,
     Cyan,
 }
@@ -38,6 +39,7 @@ impl Style {
             Self::Bold => "1",
             Self::Dim => "2",
             Self::Red => "31",
+            Self::Green => "32",
             Self::Yellow => "33",
             Self::Cyan => "36",
         }

@@ -28,7 +28,10 @@ fn only_these_variables_are_read() {
     let command = Cli::command();
     let all = command.get_subcommands().chain([&command]).flat_map(clap::Command::get_arguments);
     let read: std::collections::BTreeSet<_> = all.filter_map(|argument| argument.get_env()?.to_str()).collect();
-    assert_eq!(read.into_iter().collect::<Vec<_>>(), ["ATP_API_KEY", "ATP_CONFIG", "ATP_URL", "NO_COLOR"]);
+    assert_eq!(
+        read.into_iter().collect::<Vec<_>>(),
+        ["ATP_ADMIN_URL", "ATP_API_KEY", "ATP_CONFIG", "ATP_URL", "NO_COLOR"]
+    );
 }
 
 #[test]
@@ -44,6 +47,7 @@ fn a_key_from_the_environment_is_not_in_the_help() {
 fn json_is_known_before_the_command_runs() {
     assert!(parse("atp models --json").command.wants_json());
     assert!(parse("atp ask --json hi").command.wants_json());
+    assert!(parse("atp top --json --once").command.wants_json());
     assert!(!parse("atp ask hi").command.wants_json());
     assert!(!parse("atp schema").command.wants_json());
 }
@@ -67,9 +71,15 @@ fn what_is_set_to_nothing_is_not_set() {
 
 #[test]
 fn nonsense_is_refused() {
-    for line in
-        ["atp", "atp ask --max-tokens 0 hi", "atp load -d soon", "atp load -H x", "atp completions dos", "atp chek"]
-    {
+    for line in [
+        "atp",
+        "atp top -i soon",
+        "atp ask --max-tokens 0 hi",
+        "atp load -d soon",
+        "atp load -H x",
+        "atp completions dos",
+        "atp chek",
+    ] {
         assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 const MOST: f64 = 86_400.0;
 
 /// Reads `500ms`, `10s`, `2m`, `1h`, or a number of seconds.
-pub(super) fn span(text: &str) -> Result<Duration, String> {
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let scale = match unit.trim() {

@@ -39,15 +39,18 @@ impl Up {
         line.map(str::trim).unwrap_or_else(|| panic!("no address in {}", self.banner))
     }
 
+    fn admin(&self) -> &str {
+        let line = self.banner.lines().find_map(|line| line.trim().strip_prefix("admin"));
+        line.map(str::trim).unwrap_or_else(|| panic!("no admin in {}", self.banner))
+    }
+
     /// The only row of the books; they are written beside the answers, so it may still be on its way.
     #[expect(
         clippy::disallowed_methods,
         reason = "another process writes the row, and nobody here is to be told to end"
     )]
     fn row(&self) -> Value {
-        let line = self.banner.lines().find_map(|line| line.trim().strip_prefix("admin"));
-        let url =
-            format!("{}/admin/usage", line.map(str::trim).unwrap_or_else(|| panic!("no admin in {}", self.banner)));
+        let url = format!("{}/admin/usage", self.admin());
         for _ in 0..100 {
             let got = Command::new("curl").args(["-s", &url]).output().expect("curl");
             let told: Value = serde_json::from_slice(&got.stdout).unwrap_or_default();
@@ -184,4 +187,23 @@ fn an_address_in_use_is_named() {
     let read = child.stderr.take().expect("piped").read_to_string(&mut said);
     assert!(read.is_ok() && said.contains("error:") && said.contains(&port), "{said}");
     assert_eq!(child.wait().ok().and_then(|status| status.code()), Some(1));
+}
+
+#[test]
+fn top_shows_a_running_router_and_ends_by_itself_when_asked_once() {
+    let up = Up::start();
+    let asked = run(&["ask", "--url", up.url().trim_end_matches("/v1"), "-m", "sim-fast", "hello"]);
+    assert_eq!(asked.code, Some(0), "{}", asked.err);
+    let frame = run(&["top", "--once", "--interval", "200ms", "--admin", up.admin()]);
+    assert_eq!((frame.code, frame.err.as_str()), (Some(0), ""));
+    for part in ["ATP Router http://127.0.0.1:", "simulated/sim-fast", "serving", "FIRST TOKEN", "PREEMPTED"] {
+        assert!(frame.out.contains(part), "{part}\n{}", frame.out);
+    }
+    assert!(!frame.out.contains('\x1b'), "{}", frame.out);
+    let told: Value =
+        serde_json::from_str(&run(&["top", "--once", "--json", "--admin", up.admin()]).out).expect("json");
+    assert_eq!(told["requests"]["ended"], 1);
+    let wrong = run(&["top", "--once", "--admin", up.url()]);
+    assert_eq!(wrong.code, Some(1));
+    assert!(wrong.err.contains("--admin"), "{}", wrong.err);
 }

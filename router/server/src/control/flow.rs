@@ -119,6 +119,7 @@ fn tenant(tenant: &TenantView) -> Value {
         "qos": tenant.qos.label(),
         "model": &*tenant.model,
         "weight": tenant.weight.as_f64(),
+        "effective_weight": tenant.weight.as_f64() * f64::from(tenant.qos.factor()),
         "served_tokens": tenant.served_tokens,
         "charged_tokens": tenant.charged_tokens,
         "in_flight": tenant.in_flight,
