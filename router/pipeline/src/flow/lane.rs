@@ -9,16 +9,19 @@
 //! taken under the control's lock, one at a time, and count beside the limit, because tries from before
 //! the ejection may still hold slots.
 
+mod told;
+
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64 as Told, Ordering as Telling};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use atp_core::{Qos, RateFacts};
-use atp_routing::control::{Began, Change, ControlView, Ended, FirstToken, Published, State, Verdict, Why};
+use atp_routing::control::{Began, ControlView, Ended, FirstToken, Published, State, Verdict};
 use atp_routing::share::{Gold, Idle, Shares};
 use atp_routing::{Control, ControlRules};
 use smallvec::SmallVec;
 
+pub(super) use self::told::Counts;
 use super::pace::PaceCell;
 use super::pool::Pool;
 use super::preempt::Running;
@@ -51,16 +54,6 @@ pub struct LaneCell {
     pub(super) bronze: Running,
 }
 
-/// What is only told.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    pub(super) grown: Told,
-    pub(super) cuts: Told,
-    pub(super) adjusted: Told,
-    /// Failures in a row.
-    pub(super) failures: AtomicU32,
-}
-
 /// Who asks for a slot, as far as that matters for how many there are.
 #[derive(Debug, Clone, Copy)]
 pub struct Asker {
@@ -81,6 +74,15 @@ pub(super) struct Slot {
     pub(super) in_flight: u32,
     /// Tokens that the pace admitted; 0 where none is known.
     pub(super) paced: u64,
+    pub(super) kind: Kind,
+}
+
+/// What a slot was taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Try,
+    /// To find out whether the lane is well again.
+    Probe,
 }
 
 /// Why no slot is to be had, and whether time alone changes that.
@@ -148,7 +150,7 @@ impl LaneCell {
         let max = self.max.load(Telling::Relaxed);
         let up_to = |limit| Shares::of(limit, max, asker.gold).slots(asker.qos, asker.idle);
         if !self.pace.is_known() {
-            return self.slots.try_take(up_to).map(|in_flight| Slot { in_flight, paced: 0 });
+            return self.slots.try_take(up_to).map(|in_flight| Slot { in_flight, paced: 0, kind: Kind::Try });
         }
         let load = self.load();
         if load.limit == 0
@@ -162,7 +164,7 @@ impl LaneCell {
             self.pace.give_back(asker.tokens);
             return None;
         };
-        Some(Slot { in_flight, paced: asker.tokens })
+        Some(Slot { in_flight, paced: asker.tokens, kind: Kind::Try })
     }
 
     /// Takes the one probe of a lane that rests no more.
@@ -175,7 +177,7 @@ impl LaneCell {
         match began {
             // The lane may have come back in between; then the limit decides.
             Began::Freely | Began::Refused => None,
-            Began::Probe => Some(Slot { in_flight: self.slots.take(), paced: 0 }),
+            Began::Probe => Some(Slot { in_flight: self.slots.take(), paced: 0, kind: Kind::Probe }),
         }
     }
 
@@ -236,10 +238,19 @@ impl LaneCell {
     }
 
     /// A try's first token has come, and what its provider told with it about its limits.
-    pub(super) fn first_token(&self, now: Instant, sample: FirstToken, limits: &RateFacts) {
+    ///
+    /// Of a probe it is all that was to be found out: the answer may go on for minutes, and nobody else
+    /// is let through until the probe has told.
+    pub(super) fn first_token(&self, now: Instant, kind: Kind, sample: FirstToken, limits: &RateFacts) {
         self.learn(|control| {
             if !limits.is_empty() {
                 control.told(now, limits);
+            }
+            if kind == Kind::Probe {
+                let FirstToken { began, in_flight, .. } = sample;
+                let told = RateFacts::default();
+                let ended = Ended { began, in_flight, tokens: 0, verdict: Verdict::Served, limits: &told };
+                control.ended(now, ended, &mut rand::rng());
             }
             control.first_token(now, sample)
         });
@@ -291,51 +302,6 @@ impl LaneCell {
             self.probe.store(probe, Telling::Relaxed);
         }
         self.slots.set_limit(if serving { published.limit } else { 0 });
-    }
-
-    /// Tells what a decision has changed: to counters, and to whoever listens.
-    fn tell(&self, change: Change) {
-        self.counts.adjusted.fetch_add(1, Telling::Relaxed);
-        match change.why {
-            Why::Grown => _ = self.counts.grown.fetch_add(1, Telling::Relaxed),
-            Why::Overload | Why::Queueing => _ = self.counts.cuts.fetch_add(1, Telling::Relaxed),
-            _ => {}
-        }
-        let _span = tracing::debug_span!(
-            "window.update",
-            provider = &*self.provider,
-            model = &*self.model,
-            "window.before" = change.before,
-            "window.after" = change.after,
-            "window.delta" = i64::from(change.after) - i64::from(change.before),
-            why = ?change.why,
-        );
-    }
-
-    /// Tells what the end of a try has taught.
-    fn tell_feedback(&self, now: Instant, sample: &Ended<'_>, published: &Published) {
-        let before = published.change.map_or(published.limit, |change| change.before);
-        let _span = tracing::debug_span!(
-            "aimd.feedback",
-            "aimd.session" = &*self.provider,
-            model = &*self.model,
-            before,
-            after = published.limit,
-            latency_ms = now.saturating_duration_since(sample.began).as_secs_f64() * 1_000.0,
-            ok = sample.verdict == Verdict::Served,
-        );
-    }
-
-    fn count_failures(&self, verdict: Verdict) {
-        match verdict {
-            Verdict::Failed | Verdict::TimedOut | Verdict::BadKey => {
-                self.counts.failures.fetch_add(1, Telling::Relaxed);
-            }
-            Verdict::Served if self.counts.failures.load(Telling::Relaxed) != 0 => {
-                self.counts.failures.store(0, Telling::Relaxed);
-            }
-            Verdict::Served | Verdict::Overloaded { .. } | Verdict::Cancelled => {}
-        }
     }
 
     /// One more waits that this lane may serve.
