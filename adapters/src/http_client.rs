@@ -11,6 +11,7 @@
 //! its end; otherwise it ends with the body.
 
 mod connect;
+mod dial;
 mod h1;
 mod h2;
 mod opening;

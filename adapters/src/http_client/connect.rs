@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::dial::dial;
 use super::h1::H1;
 use super::h2::H2;
 use super::opening::{Opening, Shared};
@@ -93,18 +94,6 @@ async fn establish(client: &HttpClient, opening: Opening) -> Result<Lane, Failur
         return Ok(client.pools.mine().share(connection, super::watch::now()));
     }
     Ok(Lane::H1(H1::handshake(socket, &client.pools, settings.idle_per_core).await?))
-}
-
-/// Tries the host's addresses in the order that the resolver gives.
-async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, format!("no address for {host}"));
-    for address in tokio::net::lookup_host((host, port)).await? {
-        match TcpStream::connect(address).await {
-            Ok(tcp) => return Ok(tcp),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 async fn secure(tls: &Tls, host: &str, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
