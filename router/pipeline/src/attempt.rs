@@ -19,18 +19,21 @@ mod beside;
 mod budget;
 mod failures;
 mod hedge;
+mod rescue;
 mod trial;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use atp_core::{Error, ErrorKind, Exchange, Payload, Rope};
+use atp_core::{Continuity, Error, ErrorKind, Exchange, Payload, Rope};
 use atp_routing::{Order, Step as Next, Walk, plan};
 
 pub(crate) use self::budget::Budget;
 use self::failures::Failures;
 pub(crate) use self::hedge::Hedging;
+use self::rescue::Left;
+pub(crate) use self::rescue::{Rescue, Rescued, Way};
 pub(crate) use self::trial::{Held, Opening};
 use crate::choose;
 use crate::clock;
@@ -50,13 +53,17 @@ pub(crate) struct Plan<'a> {
     pub(crate) bounds: Bounds,
 }
 
+/// An answer that has begun.
+pub(crate) struct Begun {
+    pub(crate) opening: Opening,
+    /// When it did.
+    pub(crate) now: Instant,
+    /// What is left of the walk, where a stream may have to be gone on with.
+    pub(crate) left: Option<Box<Left>>,
+}
+
 /// Walks the plan to an answer that has begun, or to the error that tells most.
-pub(crate) async fn run(
-    books: &mut Books,
-    plan: Plan<'_>,
-    mut payload: Payload,
-    now: Instant,
-) -> Result<(Opening, Instant), Error> {
+pub(crate) async fn run(books: &mut Books, plan: Plan<'_>, mut payload: Payload, now: Instant) -> Result<Begun, Error> {
     // Who had to wait for his turn begins only now.
     let mut now = if books.queued.is_zero() { now } else { clock::now() };
     let mut walker = Walker::new(books, plan, now);
@@ -78,14 +85,14 @@ pub(crate) async fn run(
         };
         let error = match &result {
             Ok(opening) => match opening.failure() {
-                None => return result.map(|opening| (opening, now)),
+                None => return result.map(|opening| walker.begun(opening, target, rest, now)),
                 Some(error) => error.clone(),
             },
             Err(error) => error.clone(),
         };
         let next = rest.and_then(|rope| Some((walker.next(target, &error, now)?, rope)));
         let Some((next, rope)) = next else {
-            return walker.give_up(result, now).map(|opening| (opening, now));
+            return walker.give_up(result, now).map(|opening| Begun { opening, now, left: None });
         };
         // What is given up is cancelled, and its slot given back, before the next one begins.
         drop(result);
@@ -128,6 +135,8 @@ struct Walker<'a> {
     failures: Failures,
     total: Duration,
     bounds: Bounds,
+    /// How its tries are connected with each other.
+    continuity: Continuity<'a>,
 }
 
 /// The next try: which target, and when.
@@ -151,7 +160,16 @@ impl<'a> Walker<'a> {
             failures: Failures::default(),
             total,
             bounds,
+            continuity: if rescue::is_wanted(route, exchange) { Continuity::Remember } else { Continuity::None },
         }
+    }
+
+    /// An answer of `target` has begun; `body` is what another target would be sent.
+    fn begun(self, opening: Opening, target: usize, body: Option<Rope>, now: Instant) -> Begun {
+        let remembers = self.continuity == Continuity::Remember;
+        let Self { walk, bounds, total, .. } = self;
+        let left = body.filter(|_| remembers).map(|body| Box::new(Left { walk, bounds, total, target, body }));
+        Begun { opening, now, left }
     }
 
     fn first(&mut self) -> Result<usize, Error> {
@@ -179,7 +197,7 @@ impl<'a> Walker<'a> {
                 Next::AskAgain(target, at) => (target, Some(at)),
                 Next::Stop => return None,
             };
-            if self.is_closed(target, at.unwrap_or(now), now) {
+            if !self.fits(target) || self.is_closed(target, at.unwrap_or(now), now) {
                 continue;
             }
             if self.works(target, failed) || shared.budget.withdraw(&self.retries.budget, now) {
@@ -187,6 +205,12 @@ impl<'a> Walker<'a> {
             }
             shared.metrics.budget_exhausted.inc();
         }
+    }
+
+    /// Whether the target can do what is asked of it.
+    fn fits(&self, target: usize) -> bool {
+        let continues = matches!(self.continuity, Continuity::Continue(_));
+        !continues || self.route.lanes.get(target).is_some_and(|lane| lane.prefill)
     }
 
     /// Whether it is known already that no turn of the lane will come in time.
@@ -228,11 +252,15 @@ impl<'a> Walker<'a> {
     fn go_on(&mut self, error: Error, now: Instant) {
         self.books.try_failed(&error, now);
         self.books.shared.metrics.count_retry(error.kind());
+        self.tell(&error, "try failed, trying on");
+        self.failures.add(error);
+    }
+
+    fn tell(&self, error: &Error, what: &'static str) {
         tracing::debug!(
             request_id = %self.exchange.id, model = &*self.route.name, attempts = self.walk.tries(),
-            error = error.kind().code(), cause = error.cause().unwrap_or(""), "try failed, trying on"
+            error = error.kind().code(), cause = error.cause().unwrap_or(""), "{what}"
         );
-        self.failures.add(error);
     }
 
     /// No other try follows: an error told inside an answer goes out as the provider told it, any

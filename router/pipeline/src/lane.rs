@@ -22,6 +22,8 @@ pub(crate) struct Lane {
     /// The provider's name for the model; may hold a `*` under a pattern.
     model: Arc<str>,
     timeouts: Timeouts,
+    /// Whether it goes on with an answer whose beginning it is given.
+    pub(crate) prefill: bool,
     price: Option<Price>,
     price_by_name: Option<PriceByName>,
     pub(crate) metrics: LaneMetrics,
@@ -90,6 +92,7 @@ impl Lane {
             provider: Arc::clone(&target.provider),
             model: Arc::clone(&target.model),
             timeouts: target.timeouts,
+            prefill: target.prefill,
             price: target.price.or(price),
             price_by_name: target.price_by_name.clone(),
             metrics: metrics.lane(target.provider.name(), route),
@@ -116,9 +119,9 @@ impl Lane {
         exchange: &'a Exchange,
         model: &'a str,
         payload: Payload,
+        continuity: Continuity<'a>,
         left: Duration,
     ) -> BoxFuture<'a, Result<Answer, Error>> {
-        let continuity = Continuity::None;
         self.provider.call(Try { exchange, model, payload, continuity, timeouts: self.timeouts.capped(left) })
     }
 

@@ -22,7 +22,7 @@ use crate::lane::Lane;
 use crate::leave::Spawn;
 use crate::limit::KeyState;
 use crate::metrics::{PipelineMetrics, RouteMetrics};
-use crate::snapshot::{Model, OnDisconnect, Queue, RawProvider, Retries, Snapshot, Target};
+use crate::snapshot::{MidStream, Model, OnDisconnect, Queue, RawProvider, Retries, Snapshot, Target};
 
 /// The configuration that new exchanges begin with.
 pub(crate) struct Live {
@@ -49,6 +49,8 @@ pub(crate) struct Route {
     /// One weight per lane, where any is configured.
     pub(crate) weights: Option<Box<[f64]>>,
     pub(crate) on_disconnect: OnDisconnect,
+    /// What happens to a stream that breaks off.
+    pub(crate) failover: MidStream,
     /// Who waits for it.
     pub(crate) pool: Arc<Pool>,
     pub(crate) queue: Queue,
@@ -223,6 +225,7 @@ impl Route {
         Self {
             weights,
             on_disconnect: model.on_disconnect,
+            failover: model.failover,
             queue: model.queue,
             hedge: model.hedge.as_ref().map(|hedge| Hedging::new(hedge, clock::now())),
             total: totals.min().unwrap_or(Timeouts::default().total),
@@ -248,6 +251,7 @@ impl Route {
             pool,
             weights: None,
             on_disconnect: OnDisconnect::Cancel,
+            failover: MidStream::Off,
             total: Timeouts::default().total,
             warned_price: AtomicBool::new(false),
             warned_usage: AtomicBool::new(false),

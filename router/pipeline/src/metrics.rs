@@ -19,6 +19,7 @@ use atp_core::{Error, ErrorKind, MicroUsd, Operation, Usage};
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts};
 
+use crate::attempt::Way;
 use crate::cache::CacheFamilies;
 use crate::lane::TryOutcome;
 use crate::permit::Permits;
@@ -46,6 +47,7 @@ pub struct PipelineMetrics {
     routes: RouteFamilies,
     lanes: LaneFamilies,
     retries: IntCounterVec,
+    rescues: IntCounterVec,
     pub(crate) budget_exhausted: IntCounter,
     pub(crate) overhead: Histogram,
     config_version: IntGauge,
@@ -120,6 +122,12 @@ impl PipelineMetrics {
             "Tries after the first of an exchange, by the error code that caused them",
             &["reason"],
         )?;
+        let rescues = counters(
+            registry,
+            "atp_streams_broken_total",
+            "Streams that broke off after content and were to be gone on with, by the way",
+            &["way"],
+        )?;
         let version = IntGauge::new("atp_config_version", "The number of the configuration in force")?;
         let served = |operation: Operation| [operation.label(), Outcome::Served.label(), "", ""];
         Ok(Self {
@@ -128,6 +136,7 @@ impl PipelineMetrics {
             routes,
             lanes: LaneFamilies::register(registry)?,
             retries,
+            rescues,
             budget_exhausted: add(registry, exhausted)?,
             overhead: add(registry, Histogram::with_opts(overhead)?)?,
             config_version: add(registry, version)?,
@@ -182,6 +191,11 @@ impl PipelineMetrics {
     /// Tells which configuration is in force.
     pub(crate) fn set_version(&self, version: u64) {
         self.config_version.set(i64::try_from(version).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a stream that broke off and is to be gone on with.
+    pub(crate) fn count_rescue(&self, way: &Way) {
+        self.rescues.with_label_values(&[way.label()]).inc();
     }
 
     /// Counts a try after the first of an exchange.

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use atp_core::port::{BoxFuture, Gateway, Ledger, ModelCard, Outcome};
 use atp_core::{Error, Exchange, Operation, Reply, Weight};
+use bytes::Bytes;
 
 use crate::REQUESTS;
 use crate::attempt::Budget;
@@ -29,6 +30,9 @@ pub struct Parts {
     /// The status by which the entrances answer an error, for the ledger: the mapping belongs to
     /// the dialects, and is not made a second time here.
     pub status: fn(&Error) -> u16,
+    /// The event by which a caller is told that what came before it is void, and why. It belongs to the
+    /// dialects as well.
+    pub restart: fn(&Error) -> Bytes,
 }
 
 /// The request path. Cloning it shares it.
@@ -42,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: PipelineMetrics,
     pub(crate) spawn: Spawn,
     pub(crate) status: fn(&Error) -> u16,
+    pub(crate) restart: fn(&Error) -> Bytes,
     pub(crate) budget: Budget,
     /// What stands in a row where there is nothing to name.
     pub(crate) empty: Arc<str>,
@@ -72,7 +77,7 @@ impl Pipeline {
     /// [`atp_core::ErrorKind::Configuration`] where the snapshot contradicts itself: a name that
     /// stands twice, a pattern with two `*`, a model without a target, a weight below zero.
     pub fn new(parts: Parts, snapshot: &Snapshot) -> Result<Self, Error> {
-        let Parts { ledger, metrics, spawn, status } = parts;
+        let Parts { ledger, metrics, spawn, status, restart } = parts;
         let live = Live::resolve(snapshot, &metrics, &spawn, None, clock::now())?;
         metrics.set_version(live.version);
         let shared = Arc::new(Shared {
@@ -81,6 +86,7 @@ impl Pipeline {
             metrics,
             spawn,
             status,
+            restart,
             budget: Budget::new(clock::now()),
             empty: Arc::from(""),
         });

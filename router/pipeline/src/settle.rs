@@ -5,6 +5,8 @@
 //! body; whoever drops it without closing it has been left by the caller.
 
 mod body;
+mod broken;
+mod costs;
 mod reuse;
 mod row;
 
@@ -21,7 +23,8 @@ use atp_core::{
 use atp_routing::control::Verdict;
 
 pub(crate) use self::body::Body;
-use crate::attempt::Opening;
+use self::broken::Broken;
+use crate::attempt::{Opening, Rescue};
 use crate::clock;
 use crate::flow::turn::Turn;
 use crate::flow::{Asked, Bill, Run};
@@ -72,6 +75,10 @@ pub(crate) struct Books {
     status: u16,
     /// Where the answer comes from, where no provider makes it for this exchange.
     reused: Option<Reused>,
+    /// The parts of the answer that broke off, where it was gone on with.
+    broken: Option<Box<Broken>>,
+    /// What the exchange has cost, once it has ended and where that is known.
+    charged: Option<MicroUsd>,
     /// Set when the caller has left and the provider's work goes on without him.
     pub(crate) left: Option<Arc<AtomicBool>>,
     closed: bool,
@@ -112,6 +119,8 @@ pub(crate) fn open(shared: Arc<Shared>, exchange: &Exchange, left: Option<Arc<At
         waited: Duration::ZERO,
         status: 0,
         reused: None,
+        broken: None,
+        charged: None,
         left,
         closed: false,
     }
@@ -263,28 +272,16 @@ impl Books {
         }
     }
 
-    fn cost(&self, usage: Option<Usage>) -> Option<MicroUsd> {
-        if self.reused.is_some() {
-            return Some(MicroUsd::default());
-        }
-        let price = self.current()?.price_of(self.model.as_deref()?)?;
-        Some(price.cost(&usage?))
-    }
-
     /// Notes that an answer begins, at `now`, and wraps it so that the books close when it ends.
-    pub(crate) fn answer(mut self, opening: Opening, now: Instant) -> Reply {
+    pub(crate) fn answer(mut self, opening: Opening, now: Instant, rescue: Option<Rescue>) -> Reply {
         self.wait_ends(now);
         self.answered_at = Some(now);
         self.status = opening.answer.status.as_u16();
         if let (true, Some(route)) = (self.stream, &self.route) {
             route.metrics.first_token.observe(now.saturating_duration_since(self.received).as_secs_f64());
         }
-        if let Some(lane) = self.current().filter(|_| opening.failure().is_none()) {
-            lane.answered();
-            let input = self.bill.as_ref().map_or(0, |bill| bill.input);
-            if let Some(turn) = &mut self.turn {
-                turn.first_token(now, input, &opening.answer.limits);
-            }
+        if opening.failure().is_none() {
+            self.goes_on_at(&opening, now);
         }
         let mut notes = self.notes();
         let report = opening.answer.body.report();
@@ -293,7 +290,7 @@ impl Books {
             notes.cost = self.cost(report.usage);
         }
         let Opening { answer: Answer { status, headers, limits, body }, held, ended } = opening;
-        let body = Box::pin(Body::new(self, body, held, ended));
+        let body = Box::pin(Body::new(self, body, held, ended).rescued_by(rescue));
         Reply { notes, result: Ok(Answer { status, headers, limits, body }) }
     }
 
@@ -325,15 +322,16 @@ impl Books {
         let tokens = self.settle_bill(report, now);
         self.try_ended(ending, now, tokens);
         self.permit = None;
-        let cost = self.count_usage(ending, report);
-        self.write(now, ending, report, cost);
+        self.charged = self.count_usage(ending, report);
+        self.write(now, ending, report);
     }
 
     /// Corrects what was charged to what was used, which is returned.
     fn settle_bill(&mut self, report: &Report, now: Instant) -> u64 {
         // What a provider was asked and refused, or failed at, was not used.
-        let asked = if self.trying && self.status != 0 { Asked::Yes } else { Asked::No };
-        let tokens = self.bill.as_mut().map_or(0, |bill| bill.settle(report.usage, asked));
+        let asked = self.status != 0 && (self.trying || self.broken.is_some());
+        let (asked, usage) = (if asked { Asked::Yes } else { Asked::No }, self.joined(report.usage));
+        let tokens = self.bill.as_mut().map_or(0, |bill| bill.settle(usage, asked));
         if let Some(hedging) = self.route.as_ref().and_then(|route| route.hedge.as_ref()) {
             hedging.spent(tokens, now);
         }
@@ -353,48 +351,6 @@ impl Books {
             Ending::Failed(_) if self.attempts == 0 && self.reused.is_none() => Outcome::Refused,
             Ending::Failed(_) => Outcome::Failed,
         }
-    }
-
-    /// Counts tokens and money, and says so once where one of them is not known.
-    fn count_usage(&self, ending: Ending<'_>, report: &Report) -> Option<MicroUsd> {
-        if self.reused.is_some() {
-            return Some(MicroUsd::default());
-        }
-        let (Some(route), Some(lane)) = (&self.route, self.current()) else { return None };
-        let Some(usage) = report.usage else {
-            let begun = self.status != 0 && self.operation_tells_usage();
-            if begun {
-                route.metrics.unknown_usage.inc();
-            }
-            // A caller who leaves takes the usage with him: counted, but nothing to warn of.
-            if begun && matches!(ending, Ending::Served) && !route.warned_usage.swap(true, Ordering::Relaxed) {
-                tracing::warn!(
-                    request_id = %self.id, model = &*route.name, provider = &**lane.provider.name(),
-                    "the provider tells no usage, so tokens and cost of this model are unknown"
-                );
-            }
-            return None;
-        };
-        lane.metrics.count_usage(&usage);
-        let cost = self.cost(Some(usage));
-        match cost {
-            Some(cost) => lane.metrics.count_cost(cost),
-            None => {
-                route.metrics.unknown_price.inc();
-                if !route.warned_price.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(
-                        request_id = %self.id, model = &*route.name, provider = &**lane.provider.name(),
-                        "the model has no price, so its cost is unknown; set `prices` for it"
-                    );
-                }
-            }
-        }
-        cost
-    }
-
-    /// Whether a provider is expected to tell tokens; the other operations are priced otherwise.
-    fn operation_tells_usage(&self) -> bool {
-        matches!(self.operation, Operation::Chat | Operation::Completions | Operation::Embeddings)
     }
 }
 

@@ -8,11 +8,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
 
 use atp_core::{Error, Exchange, Payload, Reply, Rope};
 
-use crate::attempt::{self, Opening, Plan};
+use crate::attempt::{self, Begun, Plan, Rescue};
 use crate::choose;
 use crate::clock;
 use crate::limit;
@@ -105,19 +104,19 @@ pub(crate) fn admit(books: &mut Books, live: &Live, exchange: &Exchange) -> Resu
 }
 
 /// The steps behind the cache.
-pub(crate) async fn serve(mut books: Books, live: &Live, found: Option<Found>, exchange: &mut Exchange) -> Reply {
+pub(crate) async fn serve(mut books: Books, live: &Arc<Live>, found: Option<Found>, exchange: &mut Exchange) -> Reply {
     match steps(&mut books, live, found, exchange).await {
-        Ok((opening, now)) => books.answer(opening, now),
+        Ok((begun, rescue)) => books.answer(begun.opening, begun.now, rescue),
         Err(error) => books.refuse(error),
     }
 }
 
 async fn steps(
     books: &mut Books,
-    live: &Live,
+    live: &Arc<Live>,
     found: Option<Found>,
     exchange: &mut Exchange,
-) -> Result<(Opening, Instant), Error> {
+) -> Result<(Begun, Option<Rescue>), Error> {
     // A name that leads nowhere waits for nothing.
     let Found { route, star } = choose::route(found, live, exchange)?;
     books.route = Some(Arc::clone(&route));
@@ -135,7 +134,9 @@ async fn steps(
     let payload = std::mem::replace(&mut exchange.payload, Payload::Rope(Rope::new()));
     let plan = Plan { exchange, route: &route, star: star.as_ref(), retries: &live.retries, order, bounds };
     // Each try of the plan enters `Step::Lane`.
-    attempt::run(books, plan, payload, now).await
+    let mut begun = attempt::run(books, plan, payload, now).await?;
+    let rescue = begun.left.take().map(|left| Rescue::new(exchange, live, &route, star, *left));
+    Ok((begun, rescue))
 }
 
 #[cfg(test)]

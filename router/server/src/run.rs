@@ -229,6 +229,7 @@ fn parts(store: &Arc<dyn LedgerStore>, metrics: PipelineMetrics, tasks: &Tasks) 
         metrics,
         spawn: Arc::new(move |work| tasks.start(work)),
         status: |error| errors::status(error).as_u16(),
+        restart: errors::restart_event,
     }
 }
 

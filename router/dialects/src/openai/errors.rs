@@ -101,6 +101,15 @@ pub fn stream_event(error: &Error) -> Bytes {
     Bytes::from(format!("data: {}\n\n", object(error)))
 }
 
+/// The event by which a stream tells that what came before it is void and the answer begins anew, and why.
+/// It has a name of its own, so that whoever has not asked for such events and gets one all the same does
+/// not take it for a piece of the answer.
+#[must_use]
+pub fn restart_event(error: &Error) -> Bytes {
+    let told = serde_json::json!({ "object": "atp.restart", "reason": error.kind().code() });
+    Bytes::from(format!("event: atp.restart\ndata: {told}\n\n"))
+}
+
 /// Whether the provider's words are about the router's key rather than the caller's request.
 fn hides_words(error: &Error) -> bool {
     error.kind() == ErrorKind::ProviderAuth

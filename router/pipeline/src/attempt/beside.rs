@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use atp_core::{Error, Payload, Rope, Usage};
+use atp_core::{Continuity, Error, Payload, Rope, Usage};
 
 use super::hedge::{Hedging, Taken};
 use super::trial::Trial;
@@ -62,7 +62,7 @@ impl<'a> Walker<'a> {
         };
         let model = lane.model_for(&exchange.model, self.star);
         self.books.try_begins(*target, &model, now, left);
-        let trial = Trial::new(exchange, lane.ask(exchange, &model, payload, left));
+        let trial = Trial::new(exchange, lane.ask(exchange, &model, payload, self.continuity, left));
         let mut first = (trial, self.books.run().cloned());
         let Some((again, at)) = again.zip(self.hedges_at(now)) else { return alone(&mut first).await };
         if let Some(tried) = clock::before(at, alone(&mut first)).await {
@@ -76,7 +76,8 @@ impl<'a> Walker<'a> {
 
     /// When a second target may be asked.
     fn hedges_at(&self, now: Instant) -> Option<Instant> {
-        let hedging = self.route.hedge.as_ref()?;
+        // Not every target can go on with an answer, and who has its beginning waits for no first token.
+        let hedging = self.route.hedge.as_ref().filter(|_| !matches!(self.continuity, Continuity::Continue(_)))?;
         let after = hedging.after(self.books.turn.as_ref()?.p95_first_token())?;
         Some(now + after)
     }
@@ -113,7 +114,7 @@ impl<'a> Walker<'a> {
     async fn race(&mut self, target: &mut usize, mut first: Running<'_>, second: Second<'a>, again: &Rope) -> Tried {
         let left = self.bounds.deadline.saturating_duration_since(clock::now());
         let model = Arc::clone(&second.model);
-        let asked = second.lane.ask(self.exchange, &model, Payload::Rope(again.clone()), left);
+        let asked = second.lane.ask(self.exchange, &model, Payload::Rope(again.clone()), self.continuity, left);
         let run = second.turn.as_ref().and_then(Turn::run).cloned();
         let mut other = (Trial::new(self.exchange, asked), run);
         match sooner(&mut first, &mut other).await {

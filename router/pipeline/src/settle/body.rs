@@ -1,16 +1,17 @@
 //! The answer's body as the caller's entrance sees it: what was held back, then the rest, with the
-//! books on board.
+//! books on board; and what goes on where a stream breaks off.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use atp_core::answer::BoxBody;
-use atp_core::{AnswerBody, Error, MicroUsd, Report};
+use atp_core::port::BoxFuture;
+use atp_core::{AnswerBody, Error, ErrorKind, MicroUsd, Report};
 use bytes::Bytes;
 
 use super::{Books, Ending};
-use crate::attempt::Held;
+use crate::attempt::{Held, Opening, Rescue, Rescued, Way};
 use crate::clock;
 use crate::leave;
 use crate::queue;
@@ -21,20 +22,44 @@ static NOTHING: Report = Report { usage: None, finish: None, content: false, com
 /// An answer's body. Reading it to its end, or to its error, closes the books; dropping it before
 /// that is the caller's leaving.
 pub(crate) struct Body {
-    /// `None`, as `inner`, only while it is being dropped and its work goes on elsewhere.
+    /// `None`, as `inner`, only while it is being dropped and its work goes on elsewhere, or while another
+    /// provider is asked to go on.
     books: Option<Books>,
     inner: Option<BoxBody>,
     held: smallvec::IntoIter<Held>,
     ended: bool,
+    /// Where it is a stream that may be gone on with.
+    safety: Option<Box<Safety>>,
+}
+
+/// What a stream has against breaking off.
+struct Safety {
+    rescue: Option<Rescue>,
+    /// Another provider is asked to go on.
+    going: Option<BoxFuture<'static, Rescued>>,
+    /// Pieces since the answer began, or began anew.
+    pieces: u64,
+    /// The last report, where the answer has parts.
+    told: Option<Report>,
 }
 
 impl Body {
     pub(crate) fn new(books: Books, inner: BoxBody, held: smallvec::SmallVec<Held>, ended: bool) -> Self {
-        Self { books: Some(books), inner: Some(inner), held: held.into_iter(), ended }
+        Self { books: Some(books), inner: Some(inner), held: held.into_iter(), ended, safety: None }
+    }
+
+    /// The same body, with what it takes to go on should it break off.
+    pub(crate) fn rescued_by(mut self, rescue: Option<Rescue>) -> Self {
+        let safe = |rescue| Box::new(Safety { rescue: Some(rescue), going: None, pieces: 0, told: None });
+        self.safety = rescue.map(safe);
+        self
     }
 
     /// Notes a piece of the answer that goes out.
     fn count(&mut self, bytes: usize) {
+        if let Some(safety) = &mut self.safety {
+            safety.pieces += 1;
+        }
         if let Some(bill) = self.books.as_mut().and_then(|books| books.bill.as_mut()) {
             bill.piece(bytes);
         }
@@ -46,21 +71,62 @@ impl Body {
         run.is_some_and(|run| run.poll_preempted(cx).is_ready())
     }
 
-    /// Ends the answer where it is: its caller has seen the beginning, so it can't be begun again.
-    fn preempted(&mut self) -> Error {
+    /// The error of an answer that gave way to gold.
+    fn preempted(&self) -> Error {
         let pool = self.books.as_ref().and_then(|books| books.bill.as_ref()).map(|bill| Arc::clone(&bill.pool));
-        let error = queue::preempted(pool.as_deref(), clock::now());
-        self.close(Ending::Failed(&error));
-        // At once, not when the caller comes to drop the body.
+        queue::preempted(pool.as_deref(), clock::now())
+    }
+
+    /// The answer breaks off. Whether another provider is asked to go on with it.
+    fn goes_on(&mut self, error: &Error) -> bool {
+        let (Some(safety), Some(inner)) = (&mut self.safety, &self.inner) else { return false };
+        let Some(way) = safety.rescue.as_ref().and_then(|rescue| rescue.way(error, inner.resume())) else {
+            return false;
+        };
+        let (Some(rescue), Some(mut books)) = (safety.rescue.take(), self.books.take()) else { return false };
+        books.breaks_off(error, inner.report().usage, safety.pieces, &way, clock::now());
+        safety.going = Some(rescue.go(books, error.clone(), way));
         self.inner = None;
-        error
+        true
+    }
+
+    /// Waits for another provider to go on; the error where none does.
+    fn poll_going(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Some(safety) = &mut self.safety else { return Poll::Ready(Ok(())) };
+        let Some(going) = &mut safety.going else { return Poll::Ready(Ok(())) };
+        let Rescued { books, opening, way, error } = ready!(going.as_mut().poll(cx));
+        safety.going = None;
+        let restart = books.shared.restart;
+        self.books = Some(books);
+        let Some((Opening { answer, mut held, ended }, rescue)) = opening else {
+            self.close(Ending::Failed(&error));
+            return Poll::Ready(Err(error));
+        };
+        safety.rescue = Some(rescue);
+        if way == Way::Restart {
+            safety.pieces = 0;
+            held.insert(0, restart(&error));
+        }
+        (self.inner, self.held, self.ended) = (Some(answer.body), held.into_iter(), ended);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends the answer where it is.
+    fn breaks(&mut self, error: &Error) {
+        self.close(Ending::Failed(error));
+        if error.kind() == ErrorKind::Preempted {
+            // At once, not when the caller comes to drop the body.
+            self.inner = None;
+        }
     }
 
     fn close(&mut self, ending: Ending<'_>) {
         self.ended = true;
         let report = self.inner.as_ref().map_or(&NOTHING, |inner| inner.report());
-        if let Some(books) = &mut self.books {
-            books.close(ending, report);
+        let Some(books) = &mut self.books else { return };
+        books.close(ending, report);
+        if let Some(safety) = &mut self.safety {
+            safety.told = Some(Report { usage: books.joined(report.usage), ..report.clone() });
         }
     }
 }
@@ -68,27 +134,44 @@ impl Body {
 impl AnswerBody for Body {
     fn poll_chunk(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         let this = self.get_mut();
-        if let Some(chunk) = this.held.next() {
-            this.count(chunk.len());
-            return Poll::Ready(Some(Ok(chunk)));
+        loop {
+            if let Err(error) = ready!(this.poll_going(cx)) {
+                return Poll::Ready(Some(Err(error)));
+            }
+            if let Some(chunk) = this.held.next() {
+                this.count(chunk.len());
+                return Poll::Ready(Some(Ok(chunk)));
+            }
+            let error = if !this.ended && this.gives_way(cx) {
+                this.preempted()
+            } else {
+                let Some(inner) = this.inner.as_mut().filter(|_| !this.ended) else {
+                    this.close(Ending::Served);
+                    return Poll::Ready(None);
+                };
+                match ready!(inner.as_mut().poll_chunk(cx)) {
+                    Some(Ok(chunk)) => {
+                        this.count(chunk.len());
+                        return Poll::Ready(Some(Ok(chunk)));
+                    }
+                    Some(Err(error)) => error,
+                    None => {
+                        this.close(Ending::Served);
+                        return Poll::Ready(None);
+                    }
+                }
+            };
+            if !this.goes_on(&error) {
+                this.breaks(&error);
+                return Poll::Ready(Some(Err(error)));
+            }
         }
-        if !this.ended && this.gives_way(cx) {
-            return Poll::Ready(Some(Err(this.preempted())));
-        }
-        let Some(inner) = this.inner.as_mut().filter(|_| !this.ended) else {
-            this.close(Ending::Served);
-            return Poll::Ready(None);
-        };
-        let polled = ready!(inner.as_mut().poll_chunk(cx));
-        match &polled {
-            Some(Ok(chunk)) => this.count(chunk.len()),
-            Some(Err(error)) => this.close(Ending::Failed(error)),
-            None => this.close(Ending::Served),
-        }
-        Poll::Ready(polled)
     }
 
     fn report(&self) -> &Report {
+        if let Some(told) = self.safety.as_ref().and_then(|safety| safety.told.as_ref()) {
+            return told;
+        }
         self.inner.as_ref().map_or(&NOTHING, |inner| inner.report())
     }
 
@@ -104,8 +187,7 @@ impl AnswerBody for Body {
     }
 
     fn cost(&self) -> Option<MicroUsd> {
-        let books = self.books.as_ref().filter(|books| books.closed)?;
-        books.cost(self.report().usage)
+        self.books.as_ref().filter(|books| books.closed)?.charged
     }
 }
 

@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use atp_core::port::{Outcome, UsageRow};
-use atp_core::{ErrorKind, MicroUsd, Report, Side};
+use atp_core::{ErrorKind, Report, Side};
 
 use super::{Books, Ending, STATUS_LEFT};
 use crate::REQUESTS;
 
 impl Books {
-    pub(super) fn write(&self, now: Instant, ending: Ending<'_>, report: &Report, cost: Option<MicroUsd>) {
+    pub(super) fn write(&self, now: Instant, ending: Ending<'_>, report: &Report) {
         let outcome = self.outcome(ending);
         let times = self.times(now);
         self.count(outcome, ending, &times);
         self.log(outcome, ending, times.total);
-        self.shared.ledger.record(self.row(outcome, ending, report, &times, cost));
+        self.shared.ledger.record(self.row(outcome, ending, report, &times));
     }
 
     fn times(&self, now: Instant) -> Times {
@@ -43,14 +43,7 @@ impl Books {
         }
     }
 
-    fn row(
-        &self,
-        outcome: Outcome,
-        ending: Ending<'_>,
-        report: &Report,
-        times: &Times,
-        cost: Option<MicroUsd>,
-    ) -> UsageRow {
+    fn row(&self, outcome: Outcome, ending: Ending<'_>, report: &Report, times: &Times) -> UsageRow {
         let empty = &self.shared.empty;
         let provider = self.current().map_or(empty, |lane| lane.provider.name());
         let (error, status) = match ending {
@@ -73,8 +66,8 @@ impl Books {
             error,
             status,
             finish: report.finish,
-            usage: report.usage,
-            cost,
+            usage: self.joined(report.usage),
+            cost: self.charged,
             attempts: self.attempts,
             first_byte_us: micros(times.first_byte),
             total_us: micros(times.total),

@@ -11,8 +11,8 @@ use std::time::Duration;
 use atp_core::answer::BoxBody;
 use atp_core::port::{BoxFuture, Gateway, Ledger, Provider, Try, UsageRow};
 use atp_core::{
-    Answer, AnswerBody, Caller, Error, Exchange, Fields, Finish, FullBody, Operation, Payload, Price, Qos, RateFacts,
-    Reply, Report, RequestId, Restarts, Reuse, Rope, Timeouts, Usage,
+    Answer, AnswerBody, Caller, Continuity, Error, Exchange, Fields, Finish, FullBody, Operation, Payload, Price, Qos, RateFacts,
+    Reply, Report, RequestId, Restarts, Resume, Reuse, Rope, Timeouts, Usage,
 };
 use atp_pipeline::{Model, Parts, Pipeline, PipelineMetrics, Snapshot, Target};
 use atp_routing::window::WindowRules;
@@ -93,6 +93,8 @@ pub(crate) struct Seen {
     pub(crate) model: String,
     pub(crate) payload: Option<Bytes>,
     pub(crate) timeouts: Timeouts,
+    /// The text that it was to go on with.
+    pub(crate) begun: Option<String>,
     pub(crate) at: tokio::time::Instant,
 }
 
@@ -135,8 +137,17 @@ impl Provider for Scripted {
             model: attempt.model.to_owned(),
             payload,
             timeouts: attempt.timeouts,
+            begun: match attempt.continuity {
+                Continuity::Continue(resume) => Some(resume.text.clone()),
+                Continuity::None | Continuity::Remember => None,
+            },
             at: tokio::time::Instant::now(),
         });
+        let resume = match attempt.continuity {
+            Continuity::None => None,
+            Continuity::Remember => Some(Resume { text: String::new(), tokens: 0, envelope: Bytes::new() }),
+            Continuity::Continue(resume) => Some(resume.clone()),
+        };
         let play = self.next();
         let working = Working::new(&self.working);
         Box::pin(async move {
@@ -151,7 +162,7 @@ impl Provider for Scripted {
                     return Err(error);
                 }
                 Play::Stream(beats) => {
-                    Box::pin(Beats { left: beats.into(), sleep: None, report: Report::default(), _working: working })
+                    Box::pin(Beats { left: beats.into(), sleep: None, report: Report::default(), resume, _working: working })
                 }
                 Play::Hang => std::future::pending().await,
             };
@@ -185,6 +196,8 @@ struct Beats {
     left: VecDeque<Beat>,
     sleep: Option<Pin<Box<tokio::time::Sleep>>>,
     report: Report,
+    /// What was said, where that is to be remembered.
+    resume: Option<Resume>,
     _working: Working,
 }
 
@@ -203,6 +216,10 @@ impl AnswerBody for Beats {
                 Some(Beat::Quiet(bytes)) => return Poll::Ready(Some(Ok(bytes))),
                 Some(Beat::Content(bytes)) => {
                     self.report.content = true;
+                    if let Some(resume) = &mut self.resume {
+                        resume.text.push_str(std::str::from_utf8(&bytes).unwrap());
+                        resume.tokens += 1;
+                    }
                     return Poll::Ready(Some(Ok(bytes)));
                 }
                 Some(Beat::Wait(wait)) => self.sleep = Some(Box::pin(tokio::time::sleep(wait))),
@@ -226,6 +243,10 @@ impl AnswerBody for Beats {
 
     fn report(&self) -> &Report {
         &self.report
+    }
+
+    fn resume(&self) -> Option<Resume> {
+        self.resume.clone().filter(|resume| !resume.text.contains("tool"))
     }
 }
 
@@ -256,6 +277,7 @@ impl House {
             metrics: PipelineMetrics::register(&registry).unwrap(),
             spawn: Arc::new(spawn),
             status: |error| if error.retry_after().is_some() { 429 } else { 500 },
+            restart: |error| Bytes::from(format!("anew({});", error.kind().code())),
         };
         let pipeline = Pipeline::new(parts, snapshot).unwrap();
         Self { pipeline, registry, rows, providers: providers.iter().map(|provider| Arc::clone(provider)).collect() }

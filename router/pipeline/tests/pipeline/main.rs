@@ -4,6 +4,8 @@
 //! has not been settled exactly once, a permit is still out, or a provider is still at work.
 
 #[cfg(test)]
+mod broken;
+#[cfg(test)]
 mod exits;
 #[cfg(test)]
 mod failover;

@@ -334,3 +334,10 @@ fn only_what_is_fit_passes() {
     ];
     assert_eq!(names, expected);
 }
+
+#[test]
+fn a_restart_is_an_event_of_its_own_name() {
+    let error = Error::provider(ErrorKind::ProviderCut, "the connection broke");
+    let event = restart_event(&error);
+    assert_eq!(event, "event: atp.restart\ndata: {\"object\":\"atp.restart\",\"reason\":\"provider_cut\"}\n\n");
+}

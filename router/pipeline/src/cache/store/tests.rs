@@ -86,10 +86,14 @@ fn what_is_asked_for_survives_a_flood_of_what_is_asked_once() {
 #[test]
 fn what_comes_back_soon_after_it_left_goes_to_the_main_queue() {
     let mut lab = Lab::new(10 * cost(100));
-    (0..11).for_each(|number| drop(lab.put(number, 100)));
+    for number in 0..11 {
+        lab.put(number, 100);
+    }
     assert!(!lab.has(0), "the oldest unasked one had to go");
     lab.put(0, 100);
-    (100..200).for_each(|number| drop(lab.put(number, 100)));
+    for number in 100..200 {
+        lab.put(number, 100);
+    }
     assert!(lab.has(0));
 }
 
