@@ -215,8 +215,9 @@ fn nowhere() -> Error {
     Error::router(ErrorKind::Internal, "a turn was asked for before the route was known")
 }
 
+/// When to come back: not sooner than after a second, which is as fine as `Retry-After` can say it.
 fn forecast(pool: &Pool, now: Instant) -> Duration {
-    pool.forecast(now).unwrap_or(UNKNOWN)
+    pool.forecast(now).map_or(UNKNOWN, |pause| pause.max(UNKNOWN))
 }
 
 /// A pause as people read it: whole seconds, rounded up as in `Retry-After`.

@@ -1,11 +1,14 @@
 //! What lanes learn from how tries end, and who is kept away from them.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use atp_core::port::{BoxFuture, Gateway};
-use atp_core::{Error, ErrorKind, Reply, Retry, Side};
+use atp_core::port::{BoxFuture, Gateway, Provider, Try};
+use atp_core::{Answer, Error, ErrorKind, FullBody, RateFact, RateFacts, Reply, Report, Retry, Side};
+use atp_pipeline::{Model, Target};
+use http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, sleep};
 
 use crate::kit::*;
@@ -94,6 +97,24 @@ async fn a_probe_that_its_caller_leaves_is_given_to_another() {
     still_waits(&mut next);
     assert_eq!(far.calls(), 7);
     drop(next.await);
+    house.closed(7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_has_told_with_its_first_token_however_long_its_answer_goes_on() {
+    let mut plays = vec![fail(failed()); 5];
+    plays.push(Play::Stream(vec![content("well"), Beat::Hang]));
+    let far = Scripted::new("far", plays);
+    let house = single(&far);
+    for _ in 0..5 {
+        house.ask(chat("m")).await.result.unwrap_err();
+    }
+    sleep(SECOND * 2).await;
+    let one = house.ask(streamed("m")).await.result.unwrap();
+    assert_eq!(state(&house), "probing");
+    let other = house.ask(streamed("m")).await.result.unwrap();
+    assert_eq!(state(&house), "serving");
+    drop((one, other));
     house.closed(7);
 }
 
@@ -189,6 +210,66 @@ async fn overload_cuts_the_window() {
     let lane = &house.pipeline.flow().lanes[0];
     assert!(lane.limit < before && lane.cuts == 1, "{lane:?}");
     house.closed(1);
+}
+
+/// A provider that lets ten requests a second through, tells so with every answer, and has few left.
+struct Told {
+    name: Arc<str>,
+    left: Mutex<(f64, Instant)>,
+    refused: AtomicUsize,
+}
+
+impl Told {
+    const LIMIT: f64 = 600.0;
+
+    fn take(&self) -> Result<RateFacts, Error> {
+        let mut left = self.left.lock().unwrap();
+        let now = Instant::now();
+        left.0 = (left.0 + 10.0 * (now - left.1).as_secs_f64()).min(Self::LIMIT);
+        left.1 = now;
+        if left.0 < 1.0 {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(Error::provider(ErrorKind::ProviderOverloaded, "busy"));
+        }
+        left.0 -= 1.0;
+        let reset = Duration::from_secs_f64((Self::LIMIT - left.0) / 10.0);
+        let requests = RateFact { limit: Some(600), remaining: Some(left.0 as u64), reset: Some(reset) };
+        Ok(RateFacts { requests, ..RateFacts::default() })
+    }
+}
+
+impl Provider for Told {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn call<'a>(&'a self, _: Try<'a>) -> BoxFuture<'a, Result<Answer, Error>> {
+        let answer = self.take().map(|limits| {
+            let report = Report { usage: Some(USAGE), content: true, complete: true, ..Report::default() };
+            let body = Box::pin(FullBody::new("x".into(), report));
+            Answer { status: StatusCode::OK, headers: HeaderMap::new(), limits, body }
+        });
+        Box::pin(async move { answer })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tries_begin_no_faster_than_the_provider_tells() {
+    let left = Mutex::new((20.0, Instant::now()));
+    let told = Arc::new(Told { name: "far".into(), left, refused: AtomicUsize::new(0) });
+    let target = Target::new(Arc::clone(&told) as Arc<dyn Provider>, "far-model");
+    let house = House::new(&[], &snapshot(vec![Model::new("m", vec![target])]));
+    house.ask(chat("m")).await.result.unwrap();
+    let lane = &house.pipeline.flow().lanes[0];
+    assert!(lane.requests_per_minute.is_some_and(|rate| (590..=610).contains(&rate)), "{lane:?}");
+    let start = Instant::now();
+    let calls: Vec<_> = (0..60).map(|_| house.pipeline.call(chat("m"))).collect();
+    let results = all(calls).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    let (took, enqueued) = (start.elapsed(), house.pipeline.flow().pools[0].enqueued);
+    assert!((SECOND * 4..SECOND * 8).contains(&took), "sixty at ten a second, of which some were left: {took:?}");
+    assert!(enqueued > 30 && told.refused.load(Ordering::Relaxed) == 0, "they waited here, not there: {enqueued}");
+    house.closed(61);
 }
 
 #[tokio::test(start_paused = true)]
