@@ -51,7 +51,8 @@ async fn asked(house: &House) -> (Result<String, ErrorKind>, u32, Duration) {
 
 #[tokio::test(start_paused = true)]
 async fn who_answers_in_time_is_alone() {
-    let (first, second) = (Scripted::new("first", vec![after(AFTER - AFTER / 10, "a")]), Scripted::new("second", vec![full("b")]));
+    let (first, second) =
+        (Scripted::new("first", vec![after(AFTER - AFTER / 10, "a")]), Scripted::new("second", vec![full("b")]));
     let house = house(&[&first, &second]);
     assert_eq!(asked(&house).await, (Ok("first".into()), 1, AFTER - AFTER / 10));
     assert_eq!(second.calls(), 0);
@@ -60,7 +61,8 @@ async fn who_answers_in_time_is_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn the_second_wins_where_it_answers_first_and_the_first_is_dropped_at_once() {
-    let (first, second) = (Scripted::new("first", vec![Play::Hang]), Scripted::new("second", vec![after(SECOND / 10, "b")]));
+    let (first, second) =
+        (Scripted::new("first", vec![Play::Hang]), Scripted::new("second", vec![after(SECOND / 10, "b")]));
     let house = house(&[&first, &second]);
     assert_eq!(asked(&house).await, (Ok("second".into()), 2, AFTER + SECOND / 10));
     assert_eq!((first.working(), hedges(&house, "won")), (0, 1.0));

@@ -70,8 +70,7 @@ async fn who_finds_none_waits_and_his_wait_is_not_the_providers_time() {
 async fn a_full_queue_refuses_at_once_and_says_when_to_come_back() {
     let far = Scripted::new("far", vec![slow()]);
     let queue = Queue { max_waiting: 1, ..Queue::default() };
-    let house =
-        House::new(&[&far], &snapshot(vec![Model { queue, ..with_slots(1, model("m", &[&far])) }]));
+    let house = House::new(&[&far], &snapshot(vec![Model { queue, ..with_slots(1, model("m", &[&far])) }]));
     let mut first = house.pipeline.call(chat("m"));
     let mut second = house.pipeline.call(chat("m"));
     still_waits(&mut first);
@@ -200,12 +199,8 @@ async fn a_failed_over_try_waits_for_the_next_target_before_those_who_come_new()
         }
     };
     let start = Instant::now();
-    let (a, b, c, d) = tokio::join!(
-        ask(Duration::ZERO),
-        ask(SECOND * 9 / 10),
-        ask(SECOND * 95 / 100),
-        ask(SECOND * 99 / 100)
-    );
+    let (a, b, c, d) =
+        tokio::join!(ask(Duration::ZERO), ask(SECOND * 9 / 10), ask(SECOND * 95 / 100), ask(SECOND * 99 / 100));
     assert_eq!((a.0.as_deref(), b.0.as_deref()), (Some("first"), Some("second")));
     // It began at 1.0, failed at 1.5, got its second lane at 1.9.
     assert_eq!((c.0.as_deref(), c.1, c.2, c.3 - start), (Some("second"), 2, true, SECOND * 29 / 10));

@@ -133,8 +133,7 @@ async fn a_light_tenant_does_not_notice_a_neighbour_who_fills_the_window() {
     let mut config = snapshot(vec![with_slots(16, model("m", &[&far]))]);
     config.models[0].targets[0].window.max = 64;
     let house = House::new(&[&far], &config);
-    let mut heavy: Vec<_> =
-        (0..200).map(|_| house.pipeline.call(from("heavy", Qos::Silver, chat("m")))).collect();
+    let mut heavy: Vec<_> = (0..200).map(|_| house.pipeline.call(from("heavy", Qos::Silver, chat("m")))).collect();
     heavy.iter_mut().for_each(still_waits);
     assert_eq!(view(&house, "heavy", Qos::Silver).in_flight, 16);
     for _ in 0..20 {
