@@ -1,5 +1,4 @@
 //! What the control of a lane costs: a word per start, a short lock per first token and per end.
-#![expect(missing_docs, reason = "criterion's macros make a public function")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

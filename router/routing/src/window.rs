@@ -30,10 +30,12 @@ use crate::control::{FirstToken, Why};
 use crate::rate::flow::Flow;
 use baseline::Baseline;
 use curve::Curve;
+use proven::Proven;
 use round::{Reading, Round, Sample};
 
 mod baseline;
 mod curve;
+mod proven;
 mod round;
 
 /// Bounds of a window.
@@ -90,6 +92,8 @@ const DOUBTS: u32 = 2;
 /// first tokens told nothing it begins from any.
 const FIRST: u32 = 8;
 const ANYHOW: u32 = 64;
+/// First tokens before which refusals are those of the first flood.
+const FLOOD: u32 = 16;
 
 /// A lane's window.
 #[derive(Debug, Clone)]
@@ -145,18 +149,6 @@ struct Trial {
     doubts: u32,
 }
 
-/// The most tries in flight that were seen served, in this half minute and the one before.
-#[derive(Debug, Clone, Copy)]
-struct Proven {
-    now: u32,
-    before: u32,
-    since: f64,
-    /// When the window was last looked at for idleness.
-    ticked: f64,
-}
-
-const PROVEN_FOR: f64 = 30.0;
-
 impl Window {
     /// A window of which nothing is known.
     #[must_use]
@@ -177,7 +169,7 @@ impl Window {
             drain: Drain { due: DRAIN_EVERY[0], back: None, began: 0.0 },
             suspected: false,
             trial: None,
-            proven: Proven { now: 0, before: 0, since: 0.0, ticked: 0.0 },
+            proven: Proven::new(0.0),
             tokens_seen: 0,
             origin: now,
         }
@@ -254,7 +246,12 @@ impl Window {
         // What was in flight is what was too much; a window that was far from full says little.
         let top = self.limit.min(f64::from(in_flight).max(self.limit * 0.5));
         let left = self.curve.cut(at, top);
-        self.phase = Phase::Avoidance;
+        if self.tokens_seen < FLOOD {
+            // The flood with which a lane begins says that it was too much, not how much is right.
+            self.curve.forget();
+        } else {
+            self.phase = Phase::Avoidance;
+        }
         self.step = 1.0;
         self.drain.back = None;
         self.trial = None;
@@ -272,24 +269,19 @@ impl Window {
         self.round = Round::after(at, self.slow);
         self.drain = Drain { due: at + DRAIN_EVERY[0], back: None, began: at };
         self.trial = None;
-        self.proven = Proven { now: 0, before: 0, since: at, ticked: at };
+        self.proven = Proven::new(at);
     }
 
     /// Lets an idle window fall to what is known.
     pub fn tick(&mut self, now: Instant) -> Option<Why> {
         let at = self.seconds(now);
-        let passed = at - self.proven.ticked;
-        if passed < 1.0 {
-            return None;
-        }
-        self.proven.ticked = at;
-        self.proven.turn(at);
+        let kept = self.proven.tick(at)?;
         let known = f64::from(self.proven.most()).max(f64::from(self.rules.start));
         if self.limit <= known {
             return None;
         }
         let before = self.limit();
-        self.set(known + (self.limit - known) * (-passed / PROVEN_FOR).exp());
+        self.set(known + (self.limit - known) * kept);
         (self.limit() != before).then_some(Why::Idle)
     }
 
@@ -394,26 +386,6 @@ impl Window {
 
     fn seconds(&self, now: Instant) -> f64 {
         now.saturating_duration_since(self.origin).as_secs_f64()
-    }
-}
-
-impl Proven {
-    fn saw(&mut self, at: f64, in_flight: u32) {
-        self.turn(at);
-        self.now = self.now.max(in_flight);
-    }
-
-    fn turn(&mut self, at: f64) {
-        let passed = at - self.since;
-        if passed >= PROVEN_FOR {
-            self.before = if passed < 2.0 * PROVEN_FOR { self.now } else { 0 };
-            self.now = 0;
-            self.since = at;
-        }
-    }
-
-    fn most(&self) -> u32 {
-        self.now.max(self.before)
     }
 }
 

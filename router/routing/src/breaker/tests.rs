@@ -53,9 +53,9 @@ fn every_other_failure_ejects_after_twenty_tries_but_not_over_a_longer_time() {
         while breaker.mode() == Mode::Serving && tries < 200 {
             at += seconds(gap);
             if tries % 2 == 0 {
-                breaker.served(at, at)
+                breaker.served(at, at);
             } else {
-                breaker.failed(at, at, rng)
+                breaker.failed(at, at, rng);
             }
             tries += 1;
         }

@@ -102,7 +102,7 @@ fn few(per_second: f64) -> f64 {
 
 #[test]
 fn a_limited_rate_is_found_by_refusals_alone() {
-    for (per_second, depth) in [(20.0, 20.0), (20.0, 200.0), (100.0, 100.0), (50.0, 3_000.0)] {
+    for (per_second, depth) in [(20.0, 20.0), (20.0, 200.0), (100.0, 100.0), (50.0, 1_500.0)] {
         let sim = hosted(per_second, depth, Unit::Request, How::Nothing, 7);
         for (from, to, factor) in SPANS {
             let did = did(&sim, from, to, per_second * factor);

@@ -31,7 +31,9 @@ impl Flow {
     /// Events per second. The first seconds are not taken for a lull.
     pub(crate) fn per_second(&self, now: f64) -> f64 {
         let memory = self.memory();
-        let whole = 1.0 - forgotten(now - self.since, memory);
+        // After five times its memory the beginning no longer shows.
+        let age = now - self.since;
+        let whole = if age > 5.0 * memory { 1.0 } else { 1.0 - forgotten(age, memory) };
         self.rate * forgotten(now - self.at, memory) / whole.max(0.05)
     }
 

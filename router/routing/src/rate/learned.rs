@@ -23,6 +23,8 @@ const USED: f64 = 0.8;
 const FORGET: f64 = 120.0;
 /// Accepted tries before which nothing is concluded.
 const ENOUGH: u32 = 16;
+/// The first pace is so many times what was accepted.
+const ROOM: f64 = 2.0;
 /// The slowest pace, in requests per second: one in a minute.
 const SLOWEST: f64 = 1.0 / 60.0;
 /// Seconds of the pace that may come at once after a lull: at first, at least, at most.
@@ -145,8 +147,9 @@ impl Learned {
             Some(_) if paced == Paced::InLumps => None,
             Some(curve) if named == Named::Pause => Some(curve.at(now)),
             Some(curve) => Some(curve.at(now).min(measured.max(curve.at(now) * 0.5))),
-            // The flood with which a lane begins is no rate.
-            None => (self.known >= ENOUGH).then_some(measured),
+            // The flood with which a lane begins is no rate. Nor is it plain yet whether what was refused was
+            // the rate or what came at once: the pace begins with room above the one, and spreads the other.
+            None => (self.known >= ENOUGH).then_some(measured * ROOM),
         };
         if let Some(rate) = rate {
             self.streak = if now - self.cut_at < STREAK { self.streak + 1 } else { 0 };
@@ -178,7 +181,7 @@ impl Learned {
             (Named::Pause, _) if now - self.resumed > 1.0 => 1.0,
             (Named::Pause, _) | (Named::Nothing, Paced::InLumps) => 0.5,
             (Named::Nothing, Paced::OneByOne) => 0.7,
-            (Named::Nothing, Paced::Unknown) => 1.0,
+            (Named::Nothing, Paced::Unknown) => 0.25,
         };
         self.lull = self.lull.clamp(LULL[1], LULL[2]);
     }

@@ -64,13 +64,17 @@ impl Baseline {
     pub(super) fn lateness(&mut self, tokens: u64, seconds: f64) -> f64 {
         let log = seconds.max(1e-6).ln();
         let place = place(tokens);
+        if let Some(class) = self.classes.get(place)
+            && class.samples >= MATURE
+        {
+            return log - class.log;
+        }
         let bound = self.bound(place);
         let Some(class) = self.classes.get_mut(place) else { return 0.0 };
         if class.samples == 0 {
             *class = Class { log: bound.unwrap_or(log).min(log), samples: 1 };
         }
-        let expected = if class.samples < MATURE { bound.unwrap_or(class.log) } else { class.log };
-        log - expected
+        log - bound.unwrap_or(class.log)
     }
 
     /// The lateness of a round, given its first quartile; 0 for the first round of all, from which the

@@ -34,6 +34,11 @@ impl Curve {
         left
     }
 
+    /// Lets it grow as if it had not been refused; the time of the cut is kept.
+    pub(super) fn forget(&mut self) {
+        self.top = f64::INFINITY;
+    }
+
     /// `limit`, or what the curve allows at `at`.
     pub(super) fn bound(&self, at: f64, limit: f64) -> f64 {
         if self.top == f64::INFINITY {
