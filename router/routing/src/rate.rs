@@ -5,8 +5,8 @@
 //! everything admitted so far would have been spread at the pace. [`admit`] is a compare-and-swap away
 //! from being shared by all cores.
 //!
-//! [`Rate`] finds the pace: [`told`] follows what the provider says in its rate-limit headers,
-//! [`learned`] infers it from refusals where it says nothing.
+//! [`Rate`] finds the pace: `told` follows what the provider says in its rate-limit headers,
+//! `learned` infers it from refusals where it says nothing.
 //!
 //! Proof: no interval sees more than `rate * time + burst` admitted, as a property; closed loops
 //! against token buckets of several depths. Units: nanoseconds since an origin that the lane chooses,

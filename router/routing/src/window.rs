@@ -12,7 +12,7 @@
 //! half a minute. It grows only when it was full.
 //!
 //! The known faults of delay-based control, and what is done about them: prompts of different length
-//! ([`baseline`] compares like with like); a provider whose times vary by nature (a round is judged by
+//! (`baseline` compares like with like); a provider whose times vary by nature (a round is judged by
 //! a low quantile against a low quantile, and both the ratio and the number that waits must be
 //! large); a standing queue that becomes the norm (now and then the window is drained a little, as by
 //! BBR's `PROBE_RTT`, and only then the norm may rise); a lane that became slower by itself (a cut
