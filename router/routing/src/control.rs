@@ -96,7 +96,7 @@ impl Control {
         self.publish(now, Why::Rules)
     }
 
-    /// From when on the times of [`Pace`] count.
+    /// From when on the times of [`Pace`](crate::rate::Pace) count.
     #[must_use]
     pub fn origin(&self) -> Instant {
         self.origin
