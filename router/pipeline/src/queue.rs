@@ -18,6 +18,7 @@ use tracing::Instrument;
 use crate::clock;
 use crate::flow::Bill;
 use crate::flow::pool::{Coming, Outlook, Pool, Request};
+use crate::flow::turn::Turn;
 use crate::flow::waiter::{Grant, Waiting};
 use crate::live::{Live, Route};
 use crate::settle::Books;
@@ -97,46 +98,72 @@ pub(crate) async fn wait(
 ) -> Result<usize, Error> {
     let Some(bill) = &mut books.bill else { return Err(nowhere()) };
     let pool = &route.pool;
+    let waiting = match join(bill, route, order, who, bounds, now)? {
+        Joined::Turn(turn) => return Ok(books.take_turn(turn)),
+        Joined::Queue(waiting) => waiting,
+    };
+    if bill.flow.qos == Qos::Gold {
+        preempt(pool);
+    }
+    let left = books.left.clone();
+    let granted = clock::before(bounds.until(now), unless_left(waiting, left)).await;
+    let then = clock::now();
+    let waited = then.saturating_duration_since(now);
+    books.queued += waited;
+    let Some(granted) = granted else {
+        pool.gave_up();
+        return Err(late(route, pool, waited, then));
+    };
+    let Some(grant) = granted else { return Err(gone()) };
+    route.metrics.waits.observe(grant.waited.as_secs_f64() * 1_000.0);
+    if let Some(bill) = &mut books.bill {
+        bill.waited(grant.charged);
+        // Hashed again only where somebody listens.
+        let _span = tracing::debug_span!(
+            "fair.select",
+            "fair.granted_session" = bill.session(),
+            "fair.wait_ms" = grant.waited.as_secs_f64() * 1_000.0,
+        );
+    }
+    Ok(books.take_turn(grant.turn))
+}
+
+/// What came of joining the queue.
+enum Joined {
+    /// There was room after all: time has opened a lane.
+    Turn(Turn),
+    Queue(Waiting),
+}
+
+fn join(
+    bill: &mut Bill,
+    route: &Route,
+    order: &Order,
+    who: Who,
+    bounds: Bounds,
+    now: Instant,
+) -> Result<Joined, Error> {
+    let pool = &route.pool;
     let request = Request { flow: &bill.flow, tokens: bill.expected, order };
     if let Some(turn) = pool.try_opened(request, now) {
         if who == Who::New {
             bill.began_at_once();
         }
-        return Ok(books.take_turn(turn));
+        return Ok(Joined::Turn(turn));
     }
     if let Some(refusal) = hopeless(route, pool, bounds, now) {
         return Err(refusal);
+    }
+    if bounds.until(now) <= now {
+        pool.gave_up();
+        return Err(late(route, pool, Duration::ZERO, now));
     }
     let coming = match who {
         Who::New => Coming::New { most: route.queue.max_waiting },
         Who::Again => Coming::Again,
     };
-    let until = bounds.until(now);
-    if until <= now {
-        pool.gave_up();
-        return Err(late(route, pool, Duration::ZERO, now));
-    }
-    let session = bill.session();
-    let waiting = pool.wait(request, session, coming, now).map_err(|_| full(route, pool, now))?;
-    if bill.flow.qos == Qos::Gold {
-        preempt(pool);
-    }
-    let left = books.left.clone();
-    let granted = clock::before(until, unless_left(waiting, left)).await;
-    let then = clock::now();
-    books.queued += then.saturating_duration_since(now);
-    let Some(granted) = granted else {
-        pool.gave_up();
-        return Err(late(route, pool, then.saturating_duration_since(now), then));
-    };
-    let Some(grant) = granted else { return Err(gone()) };
-    route.metrics.waits.observe(grant.waited.as_secs_f64() * 1_000.0);
-    let wait_ms = u64::try_from(grant.waited.as_millis()).unwrap_or(u64::MAX);
-    let _span = tracing::debug_span!("fair.select", "fair.granted_session" = session, "fair.wait_ms" = wait_ms);
-    if let Some(bill) = &mut books.bill {
-        bill.waited(grant.charged);
-    }
-    Ok(books.take_turn(grant.turn))
+    let waiting = pool.wait(request, bill.session(), coming, now).map_err(|_| full(route, pool, now))?;
+    Ok(Joined::Queue(waiting))
 }
 
 /// The wait, which ends with nothing where the caller has left: his work may go on without him, but it

@@ -38,6 +38,20 @@ fn every_target_is_asked_once_before_any_is_asked_again() {
 }
 
 #[test]
+fn a_target_that_is_asked_ahead_is_asked_no_second_time_and_the_others_keep_their_order() {
+    let now = start();
+    let mut walk = Walk::new(plan::as_configured(4));
+    assert_eq!(walk.next(now + FAR, &rules()), Step::Ask(0));
+    assert_eq!(walk.fresh(), [1, 2, 3]);
+    assert!(walk.ask_ahead(2));
+    assert!(!walk.ask_ahead(2) && !walk.ask_ahead(0) && !walk.ask_ahead(7), "asked already, or no target");
+    assert_eq!(walk.tries(), 2);
+    assert_eq!(walk.next(now + FAR, &rules()), Step::Ask(1));
+    assert_eq!(walk.next(now + FAR, &rules()), Step::Ask(3));
+    assert_eq!((walk.next(now + FAR, &rules()), walk.fresh().len()), (Step::Stop, 0));
+}
+
+#[test]
 fn a_lone_target_is_asked_three_times_in_all() {
     let now = start();
     let mut rng = StdRng::seed_from_u64(2);
