@@ -27,7 +27,11 @@ fn one(mut message: Map<String, Value>, names: &mut Vec<(String, String)>, taken
         Some("user") => "user",
         Some("assistant") => "assistant",
         Some("tool" | "function") => "tool",
-        other => return Err(wrong("messages", format!("role {other:?} is not known"))),
+        other => {
+            let found = other.map_or_else(|| "missing".to_owned(), |role| format!("{role:?}"));
+            let text = format!("a role is {found}, expected system, developer, user, assistant, tool or function");
+            return Err(wrong("messages", text));
+        }
     };
     let mut out = Map::new();
     out.insert("role".to_owned(), json!(role));

@@ -33,9 +33,11 @@ pub(super) struct Taken {
 }
 
 /// Options that have the same name and meaning on both sides, beside Ollama's own that some
-/// clients send in OpenAI's requests.
+/// clients send in OpenAI's requests; and those of them that are whole numbers. Ollama answers a
+/// value of another type with 500, as if it were its own fault.
 const SAME: &[&str] =
     &["temperature", "top_p", "seed", "frequency_penalty", "presence_penalty", "top_k", "min_p", "repeat_penalty"];
+const WHOLE: &[&str] = &["seed", "top_k", "max_completion_tokens", "max_tokens"];
 
 /// A fault of the request, whoever gets it.
 pub(super) fn wrong(param: &'static str, text: impl Into<String>) -> Error {
@@ -73,28 +75,44 @@ impl Taken {
         self.losses.insert(name.to_owned());
     }
 
+    /// Takes a field that is a number.
+    fn number(&mut self, name: &'static str) -> Result<Option<Value>, Error> {
+        let whole = WHOLE.contains(&name);
+        match self.take(name) {
+            Some(value) if value.is_i64() || value.is_u64() || (value.is_number() && !whole) => Ok(Some(value)),
+            Some(value) => {
+                let wanted = if whole { "a whole number" } else { "a number" };
+                Err(wrong(name, format!("{name} is {value}, expected {wanted}")))
+            }
+            None => Ok(None),
+        }
+    }
+
     /// The options that both chat and completions have.
-    fn options(&mut self) -> Value {
+    fn options(&mut self) -> Result<Value, Error> {
         let mut options = Map::new();
         for name in SAME {
-            if let Some(value) = self.take(name) {
+            if let Some(value) = self.number(name)? {
                 options.insert((*name).to_owned(), value);
             }
         }
-        let (long, short) = (self.take("max_completion_tokens"), self.take("max_tokens"));
+        let (long, short) = (self.number("max_completion_tokens")?, self.number("max_tokens")?);
         if let Some(limit) = long.or(short) {
             options.insert("num_predict".to_owned(), limit);
         }
         match self.take("stop") {
             Some(Value::String(stop)) => options.insert("stop".to_owned(), json!([stop])),
-            Some(stops) => options.insert("stop".to_owned(), stops),
+            Some(Value::Array(stops)) if stops.iter().all(Value::is_string) => {
+                options.insert("stop".to_owned(), Value::Array(stops))
+            }
+            Some(other) => return Err(wrong("stop", format!("stop is {other}, expected a text or a list of texts"))),
             None => None,
         };
         // A caller who knows Ollama may name its options himself; his word counts.
         if let Some(Value::Object(own)) = self.take("options") {
             options.extend(own);
         }
-        Value::Object(options)
+        Ok(Value::Object(options))
     }
 
     /// Ends the translation: adds what every request has, and counts what is left as lost.
@@ -157,7 +175,7 @@ pub(super) fn chat(body: &[u8], model: &str) -> Result<Translated, Error> {
     if taken.take("parallel_tool_calls") == Some(Value::Bool(false)) {
         taken.lose("parallel_tool_calls");
     }
-    out.insert("options".to_owned(), taken.options());
+    out.insert("options".to_owned(), taken.options()?);
     finish_stream(taken, model, out)
 }
 
@@ -184,7 +202,7 @@ pub(super) fn generate(body: &[u8], model: &str) -> Result<Translated, Error> {
     if let Some(suffix) = taken.take("suffix") {
         out.insert("suffix".to_owned(), suffix);
     }
-    out.insert("options".to_owned(), taken.options());
+    out.insert("options".to_owned(), taken.options()?);
     finish_stream(taken, model, out)
 }
 

@@ -79,6 +79,10 @@ fn what_ollama_cannot_do_may_be_done_elsewhere_and_what_is_wrong_is_wrong() {
         (json!({ "messages": [ { "role": "robot" } ] }), "messages"),
         (json!({ "messages": [ { "role": "assistant", "tool_calls": [call] } ] }), "messages"),
         (user(&json!({ "reasoning_effort": "huge" })), "reasoning_effort"),
+        (user(&json!({ "temperature": "hot" })), "temperature"),
+        (user(&json!({ "seed": 1.5 })), "seed"),
+        (user(&json!({ "max_tokens": "5" })), "max_tokens"),
+        (user(&json!({ "stop": [1] })), "stop"),
         (user(&json!({ "response_format": { "type": "json_schema" } })), "response_format"),
     ];
     for (request, param) in never {
@@ -86,6 +90,8 @@ fn what_ollama_cannot_do_may_be_done_elsewhere_and_what_is_wrong_is_wrong() {
         assert_eq!((error.param(), error.retry()), (Some(param), Retry::Never), "{request}");
     }
     assert!(request::chat(b"[1]", "m").unwrap_err().public().contains("no JSON object"));
+    let robot = chat(&json!({ "messages": [ { "role": "robot" } ] })).unwrap_err();
+    assert!(robot.public().starts_with("a role is \"robot\", expected system, "), "{robot}");
 }
 
 #[test]
