@@ -167,6 +167,16 @@ impl LaneCell {
         Some(Slot { in_flight, paced: asker.tokens, kind: Kind::Try })
     }
 
+    /// Takes a slot or the probe of a lane that was closed and whose time has come. Without it, a lane that rested would
+    /// stay away for as long as another one serves. A lane that is open costs one load.
+    pub(super) fn try_return(&self, asker: &Asker, now: Instant) -> Option<Slot> {
+        if self.load().limit > 0 {
+            return None;
+        }
+        self.open_where_due(now);
+        self.try_take(asker, now).or_else(|| self.try_probe(now))
+    }
+
     /// Takes the one probe of a lane that rests no more.
     pub(super) fn try_probe(&self, now: Instant) -> Option<Slot> {
         if !self.probe.load(Telling::Relaxed) {

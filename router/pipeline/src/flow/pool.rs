@@ -193,7 +193,8 @@ impl Pool {
 
     fn take(self: &Arc<Self>, order: &Order, flow: &Arc<FlowCell>, asker: &Asker, now: Instant) -> Option<Turn> {
         let lanes = || order.iter().filter_map(|place| Some((*place, self.lanes.get(*place)?)));
-        let (place, lane, slot) = lanes().find_map(|(place, lane)| Some((place, lane, lane.try_take(asker, now)?)))?;
+        let take = |lane: &LaneCell| lane.try_take(asker, now).or_else(|| lane.try_return(asker, now));
+        let (place, lane, slot) = lanes().find_map(|(place, lane)| Some((place, lane, take(lane)?)))?;
         Some(Turn::new(self, place, lane, flow, slot, now))
     }
 

@@ -173,6 +173,24 @@ async fn a_refused_key_ejects_its_lane_at_once_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lane_that_rested_comes_back_although_another_serves() {
+    let first = recovering(5, Duration::ZERO);
+    let second = Scripted::new("second", vec![full("saved")]);
+    let house = House::serving(&[&first, &second]);
+    for _ in 0..10 {
+        assert!(house.ask(chat("m")).await.result.is_ok());
+    }
+    assert_eq!((first.calls(), second.calls()), (5, 10));
+    sleep(SECOND * 2).await;
+    for _ in 0..5 {
+        let answer = house.ask(chat("m")).await.result.unwrap();
+        read(answer.body).await.unwrap();
+    }
+    assert_eq!((state(&house), first.calls(), second.calls()), ("serving", 10, 10));
+    house.closed(15);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_timer_that_the_caller_has_shortened_tells_nothing_about_the_lane() {
     let far = Scripted::new("far", vec![fail(Error::provider(ErrorKind::TimeoutFirstByte, "silent"))]);
     let house = single(&far);
