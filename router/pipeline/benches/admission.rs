@@ -58,28 +58,36 @@ impl House {
     }
 }
 
+/// What `rounds` of `round` take.
+fn measured(rounds: u64, mut round: impl FnMut()) -> Duration {
+    let before = tokio::time::Instant::now();
+    (0..rounds).for_each(|_| round());
+    before.elapsed()
+}
+
 /// Nobody waits: taking a slot, and the whole of a try's bookkeeping.
 fn uncontended(criterion: &mut Criterion) {
-    let house = House::new(64, 10);
+    const BATCH: u64 = 10_000;
+    let house = House::new(100_000, 10);
     let mut group = criterion.benchmark_group("admission");
     group.bench_function("uncontended, turn taken", |bencher| {
+        let mut turns = Vec::with_capacity(BATCH as usize);
         bencher.iter_custom(|rounds| {
-            let mut spent = Duration::ZERO;
-            let clock = || tokio::time::Instant::now().into_std();
-            for _ in 0..rounds.div_ceil(32) {
-                let start = clock();
-                let turns: [Option<Turn>; 32] = std::array::from_fn(|tenant| black_box(house.try_turn(tenant)));
-                spent += clock() - start;
-                turns.into_iter().flatten().for_each(|turn| house.end(turn));
+            let mut time = Duration::ZERO;
+            for _ in 0..rounds.div_ceil(BATCH) {
+                time += measured(BATCH, || turns.extend(black_box(house.try_turn(turns.len()))));
+                turns.drain(..).for_each(|turn| house.end(turn));
             }
-            spent
+            time.mul_f64(rounds as f64 / (rounds.div_ceil(BATCH) * BATCH) as f64)
         });
     });
     group.bench_function("uncontended, turn taken and given back", |bencher| {
-        bencher.iter(|| {
-            if let Some(turn) = black_box(house.try_turn(0)) {
-                house.end(turn);
-            }
+        bencher.iter_custom(|rounds| {
+            measured(rounds, || {
+                if let Some(turn) = black_box(house.try_turn(0)) {
+                    house.end(turn);
+                }
+            })
         });
     });
     group.finish();
@@ -99,12 +107,14 @@ fn contended(criterion: &mut Criterion) {
         let mut line: VecDeque<Waiting> = std::iter::repeat_with(&mut come).take(waiting).flatten().collect();
         let name = format!("contended, {waiting} wait, {sessions} sessions");
         group.bench_function(&name, |bencher| {
-            bencher.iter(|| {
-                line.extend(come());
-                if let Some(turn) = turn.take() {
-                    house.end(turn);
-                }
-                turn = next(&mut line);
+            bencher.iter_custom(|rounds| {
+                measured(rounds, || {
+                    line.extend(come());
+                    if let Some(turn) = turn.take() {
+                        house.end(turn);
+                    }
+                    turn = next(&mut line);
+                })
             });
         });
     }

@@ -36,4 +36,6 @@ mod routes;
 #[cfg(test)]
 mod shares;
 #[cfg(test)]
+mod spans;
+#[cfg(test)]
 mod storm;

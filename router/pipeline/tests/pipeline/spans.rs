@@ -1,0 +1,79 @@
+//! What is told about sharing to whoever traces it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use atp_core::Qos;
+use atp_core::port::Gateway;
+use atp_pipeline::Snapshot;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::kit::*;
+
+/// The spans by name, with the fields of each.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<BTreeMap<&'static str, Vec<String>>>>);
+
+struct Fields(String);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        write!(self.0, "{}={value:?} ", field.name()).unwrap();
+    }
+}
+
+impl Subscriber for Spans {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_span() && *metadata.level() <= Level::DEBUG && metadata.target().starts_with("atp_pipeline")
+    }
+
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        let mut fields = Fields(String::new());
+        attributes.record(&mut fields);
+        self.0.lock().unwrap().entry(attributes.metadata().name()).or_default().push(fields.0);
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn turns_windows_and_preemptions_are_spans_with_the_mission_s_attributes() {
+    let spans = Spans::default();
+    let _guard = tracing::subscriber::set_default(spans.clone());
+    let far = Scripted::new("far", vec![Play::Full(Duration::from_secs(1), "slow".into(), Some(USAGE))]);
+    let mut model = model("m", &[&far]);
+    model.targets[0].window = atp_routing::window::WindowRules { min: 1, start: 1, max: 64 };
+    let house = House::new(&[&far], &Snapshot { has_gold: true, ..snapshot(vec![model]) });
+    let call = |tenant, qos| house.pipeline.call(from(tenant, qos, chat("m")));
+    // The first two fill the slot and the one beside it; gold has no room, and bronze gives way.
+    let mut calls = vec![call("a", Qos::Bronze), call("b", Qos::Bronze), call("b", Qos::Bronze), call("c", Qos::Gold)];
+    calls.iter_mut().for_each(still_waits);
+    assert!(all(calls).await.iter().all(Result::is_ok));
+    let spans = spans.0.lock().unwrap();
+    for (name, attributes) in [
+        ("fair.acquire", &["fair.fast_path=true", "fair.qos=\"bronze\"", "window.allowed="][..]),
+        ("fair.select", &["fair.granted_session=", "fair.wait_ms="]),
+        ("aimd.feedback", &["aimd.session=\"far\"", "before=", "after=", "latency_ms=", "ok=true"]),
+        ("window.update", &["window.before=1", "window.after=2", "window.delta=1"]),
+        ("preempt.select", &["preempt.count=1", "preempt.reason="]),
+    ] {
+        let told = spans.get(name).unwrap_or_else(|| panic!("no span {name} among {:?}", spans.keys()));
+        let whole = told.iter().any(|fields| attributes.iter().all(|attribute| fields.contains(attribute)));
+        assert!(whole, "{name} with {attributes:?}: {told:?}");
+    }
+    drop(spans);
+    house.closed(4);
+}
