@@ -1,0 +1,195 @@
+"""A provider that is played by hand, callers of the router, and what its operator reads."""
+
+import asyncio
+import contextlib
+import json
+import time
+import urllib.error
+import urllib.request
+
+import stage
+import wire
+
+USAGE = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
+ANSWER = {
+    "id": "x",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}],
+    "usage": USAGE,
+}
+
+#: No load balancer has to notice that a router of these tests ends.
+AT_ONCE = {"min_delay": "0s"}
+
+
+class Provider:
+    """Answers chat completions as it is told at the moment: `status`, after `delay` seconds, and not while it is held."""
+
+    def __init__(self):
+        self.status, self.delay, self.capacity = 200, 0.0, None
+        self.asked, self.open, self.most, self.left = 0, 0, 0, 0
+        self.free = asyncio.Event()
+        self.free.set()
+        self.tasks = set()
+
+    @contextlib.asynccontextmanager
+    async def listening(self):
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        try:
+            yield self
+        finally:
+            self.free.set()
+            server.close()
+            for task in self.tasks:
+                task.cancel()
+            await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    def hold(self):
+        self.free.clear()
+
+    def release(self):
+        self.free.set()
+
+    def serve(self, reader, writer):
+        # A task of our own: the server's would complain about being told to end.
+        task = asyncio.create_task(self.answer(reader, writer))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def answer(self, reader, writer):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+                await reader.readexactly(int(head.split("content-length: ")[1].split("\r\n")[0]))
+                self.asked += 1
+                self.open += 1
+                self.most = max(self.most, self.open)
+                try:
+                    status = self.status if self.capacity is None or self.open <= self.capacity else 429
+                    if not await self.waited(reader, status):
+                        self.left += 1
+                        return
+                finally:
+                    self.open -= 1
+                body = json.dumps(ANSWER if status == 200 else {"error": {"message": "as told", "type": "t", "code": "c"}})
+                writer.write(
+                    f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+                )
+                await writer.drain()
+        writer.close()
+
+    async def waited(self, reader, status: int) -> bool:
+        """Waits as long as it is told; whether the caller is still there then."""
+        if status != 200:
+            return True
+        await asyncio.sleep(self.delay)
+        held = asyncio.ensure_future(self.free.wait())
+        # One request at a time comes over a connection: whatever arrives meanwhile is its end.
+        gone = asyncio.ensure_future(reader.read(1))
+        await asyncio.wait({held, gone}, return_when=asyncio.FIRST_COMPLETED)
+        for waiting in (held, gone):
+            waiting.cancel()
+        await asyncio.gather(held, gone, return_exceptions=True)
+        return not (gone.done() and not gone.cancelled())
+
+
+def admin(router, path: str, method: str = "GET", headers: dict | None = None) -> tuple[int, dict]:
+    """Status and JSON of the admin port."""
+    request = urllib.request.Request(f"{router.admin_url}{path}", method=method, headers=headers or {})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as answer:
+        return answer.code, json.loads(answer.read())
+
+
+def sample(router, family: str, **labels: str) -> float:
+    """The sum of a family's samples that have these labels, whatever others they have."""
+    wanted = [f'{name}="{value}"' for name, value in labels.items()]
+    found = {
+        name: value
+        for name, value in router.metrics().items()
+        if name.partition("{")[0] == family and all(label in name for label in wanted)
+    }
+    assert found, f"no {family} with {labels}"
+    return sum(found.values())
+
+
+async def flow(router) -> dict:
+    """What `/admin/flow` says now."""
+    return (await asyncio.to_thread(admin, router, "/admin/flow"))[1]
+
+
+async def waiting(router) -> int:
+    return sum(sum(pool["waiting"].values()) for pool in (await flow(router))["pools"])
+
+
+async def lane(router, name: str) -> dict:
+    return next(lane for lane in (await flow(router))["lanes"] if lane["lane"] == name)
+
+
+async def until(condition, what: str, seconds: float = 10.0):
+    """Waits until the coroutine function says something true, and returns it."""
+    deadline = time.monotonic() + seconds
+    while not (found := await condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        await asyncio.sleep(0.02)
+    return found
+
+
+def headers(key: str, **more: str) -> str:
+    return f"authorization: Bearer {key}\r\n" + "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in more.items())
+
+
+async def ask(router, model: str, fields: str = "", stream: bool = False):
+    """Status, headers and body of one request on a connection of its own."""
+    connection = wire.Connection(router.port)
+    try:
+        return await connection.post("/v1/chat/completions", wire.chat(model, stream), fields)
+    finally:
+        await connection.close()
+
+
+class Backlog:
+    """Callers of one key who ask again as soon as they are answered."""
+
+    def __init__(self, router, model: str, callers: int, fields: str = ""):
+        self.router, self.model, self.fields = router, model, fields
+        self.answers: dict[int, int] = {}
+        self.tasks = [asyncio.create_task(self.caller()) for _ in range(callers)]
+
+    async def caller(self):
+        connection = wire.Connection(self.router.port)
+        try:
+            while True:
+                status, _, _ = await connection.post("/v1/chat/completions", wire.chat(self.model), self.fields)
+                self.answers[status] = self.answers.get(status, 0) + 1
+                if status != 200:
+                    # Who is refused comes again a little later, as client libraries do.
+                    await asyncio.sleep(0.02)
+        finally:
+            await connection.close()
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+def key(name: str, **more) -> dict:
+    return {"name": name, "key": f"the-secret-of-{name}-0123456789"} | more
+
+
+def bearer(name: str, **more: str) -> str:
+    return headers(f"the-secret-of-{name}-0123456789", **more)
+
+
+def keyed(folder, name: str, providers: dict, models: dict, keys: list, **more):
+    """A router with keys; it ends with the `with`."""
+    return stage.running(stage.Router(folder / name, providers, models, keys=keys, drain=AT_ONCE, **more))
