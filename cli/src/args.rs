@@ -14,6 +14,8 @@ use crate::top::TopArgs;
 
 /// Where a router listens that has no configuration.
 pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:7443";
+/// Where its admin port is.
+pub(crate) const DEFAULT_ADMIN: &str = "http://127.0.0.1:7444";
 
 const AFTER_HELP: &str = "\
 Begin with:

@@ -19,13 +19,12 @@ use tokio::time::{Instant, sleep};
 
 use self::render::Screen;
 use self::sample::Sample;
+use crate::args::DEFAULT_ADMIN;
 use crate::failure::Failure;
 use crate::load::span::span;
 use crate::router::Admin;
 use crate::term::Terminal;
 
-/// Where the admin port of a router is that has no configuration.
-const DEFAULT_ADMIN: &str = "http://127.0.0.1:7444";
 /// A router is asked at most ten times a second: its answer takes it about a millisecond.
 const SHORTEST: Duration = Duration::from_millis(100);
 

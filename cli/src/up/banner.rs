@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use atp_server::{Started, StartedModel};
 use serde_json::json;
 
-use crate::args::DEFAULT_URL;
+use crate::args::{DEFAULT_ADMIN, DEFAULT_URL};
 use crate::term::{Brush, Style, columns, harmless};
 use crate::version::VERSION;
 
@@ -80,6 +80,8 @@ fn first_steps(started: &Started, brush: Brush) -> Vec<String> {
     if let (Some(_), false) = (model, started.tls) {
         lines.push(format!("    {}", ask(started)));
     }
+    // The admin port never has TLS.
+    lines.push(format!("    {}", top(started)));
     lines
 }
 
@@ -108,6 +110,12 @@ fn ask(started: &Started) -> String {
     let url = url(started);
     let option = if url == DEFAULT_URL { String::new() } else { format!("--url {url} ") };
     format!("atp ask {option}\"{QUESTION}\"")
+}
+
+fn top(started: &Started) -> String {
+    let url = format!("http://{}", reachable(started.admin));
+    let option = if url == DEFAULT_ADMIN { String::new() } else { format!(" --admin {url}") };
+    format!("atp top{option}    # who uses which model, live")
 }
 
 /// For a POSIX shell. Control characters cannot occur: JSON escapes them.

@@ -30,7 +30,7 @@ impl Up {
         let mut banner = String::new();
         let mut lines = BufReader::new(out);
         // The last thing that the banner shows; at the end of the output nothing more comes.
-        while !banner.contains("atp ask") && lines.read_line(&mut banner).is_ok_and(|count| count > 0) {}
+        while !banner.contains("atp top") && lines.read_line(&mut banner).is_ok_and(|count| count > 0) {}
         Self { child, banner, _folder: folder }
     }
 

@@ -41,6 +41,7 @@ fn the_banner_tells_what_a_stranger_needs() {
   try it
     curl -N http://127.0.0.1:7443/v1/chat/completions -H 'content-type: application/json' -d '{"model":"sim-fast","stream":true,"messages":[{"role":"user","content":"Why are tokens and dollars bandwidth?"}]}'
     atp ask "Why are tokens and dollars bandwidth?"
+    atp top    # who uses which model, live
 
 "#;
     assert_eq!(text(&started(), Brush::Plain), expected.replace("VERSION", VERSION));
@@ -60,11 +61,13 @@ fn colours_change_nothing_but_colours() {
 
 #[test]
 fn keys_and_an_open_address_change_the_commands() {
-    let started = Started { keys: 2, listen: SocketAddr::from(([0, 0, 0, 0], 9000)), ..started() };
+    let open = |port| SocketAddr::from(([0, 0, 0, 0], port));
+    let started = Started { keys: 2, listen: open(9000), admin: open(9001), ..started() };
     let text = text(&started, Brush::Plain);
     assert!(text.contains("curl -N http://127.0.0.1:9000/v1/chat/completions"), "{text}");
     assert!(text.contains(r#"-H "authorization: Bearer $ATP_API_KEY""#), "{text}");
     assert!(text.contains("atp ask --url http://127.0.0.1:9000 "), "{text}");
+    assert!(text.contains("atp top --admin http://127.0.0.1:9001 "), "{text}");
     assert!(text.contains("  keys     2\n"), "{text}");
 }
 
@@ -75,7 +78,7 @@ fn an_open_address_without_keys_is_said_aloud() {
 }
 
 #[test]
-fn with_tls_only_curl_is_shown() {
+fn with_tls_only_curl_asks() {
     let text = text(&Started { tls: true, ..started() }, Brush::Plain);
     assert!(text.contains("curl -N -k https://127.0.0.1:7443/v1/chat") && !text.contains("atp ask"), "{text}");
 }
