@@ -12,6 +12,7 @@ use atp_core::port::{BoxFuture, Provider, Try};
 use atp_core::{Answer, Continuity, Error, ErrorKind, Exchange, Payload, Price, RateFacts, Side, Timeouts, Usage};
 
 use atp_routing::control::Verdict;
+use http::StatusCode;
 
 use crate::metrics::{LaneMetrics, PipelineMetrics};
 use crate::snapshot::{PriceByName, Target};
@@ -70,11 +71,20 @@ impl TryOutcome {
 
 /// What a try that failed with `error` tells the lane's window and breaker. Blame is exact: what the caller
 /// or the router did wrong tells nothing.
+///
+/// Nor does any refusal of the 4xx kind but the two that are about the lane, 401 and 429: which model, region,
+/// content or credit a request needs is the caller's choice, and one caller must not eject a lane for all. Such
+/// a try still fails over.
 pub(crate) fn verdict(outcome: TryOutcome, error: &Error) -> Verdict {
+    let status = error.provider_reply().map(|reply| reply.status);
     match (outcome, error.kind(), error.side()) {
         (TryOutcome::Overloaded, ..) => Verdict::Overloaded { pause: error.retry_after() },
         (TryOutcome::Cancelled | TryOutcome::Served, ..) | (_, _, Side::Caller | Side::Router) => Verdict::Cancelled,
-        (_, ErrorKind::ProviderAuth, _) => Verdict::BadKey,
+        (_, ErrorKind::ProviderAuth, _) if status.is_none_or(|status| status == StatusCode::UNAUTHORIZED) => {
+            Verdict::BadKey
+        }
+        (_, ErrorKind::ProviderRejected | ErrorKind::ProviderAuth, _) => Verdict::Cancelled,
+        _ if status.is_some_and(|status| status.is_client_error()) => Verdict::Cancelled,
         (_, ErrorKind::TimeoutFirstByte | ErrorKind::TimeoutIdle | ErrorKind::TimeoutTotal, _) => Verdict::TimedOut,
         (TryOutcome::Failed, ..) => Verdict::Failed,
     }
@@ -174,5 +184,48 @@ impl Lane {
         if self.failing.load(Ordering::Relaxed) != failing {
             self.failing.store(failing, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use atp_core::error::ProviderReply;
+    use bytes::Bytes;
+    use http::HeaderMap;
+
+    use super::*;
+
+    fn told(kind: ErrorKind, side: Side, status: u16) -> Verdict {
+        let (status, headers) = (StatusCode::from_u16(status).unwrap(), HeaderMap::new());
+        let reply = ProviderReply { status, headers, body: Bytes::new(), limits: RateFacts::default() };
+        let error = Error::new(kind, side, "refused").with_provider_reply(reply);
+        verdict(TryOutcome::of(&error), &error)
+    }
+
+    #[test]
+    fn one_callers_request_ejects_no_lane() {
+        use ErrorKind::{ProviderAuth, ProviderFailed, ProviderRejected};
+        for (kind, status) in [
+            (ProviderAuth, 402),
+            (ProviderAuth, 403),
+            (ProviderRejected, 400),
+            (ProviderRejected, 404),
+            (ProviderFailed, 408),
+            (ProviderFailed, 409),
+            (ProviderFailed, 425),
+        ] {
+            assert_eq!(told(kind, Side::Provider, status), Verdict::Cancelled, "{status}");
+        }
+        assert_eq!(told(ProviderRejected, Side::Caller, 400), Verdict::Cancelled);
+    }
+
+    #[test]
+    fn what_is_about_the_lane_is_told() {
+        assert_eq!(told(ErrorKind::ProviderAuth, Side::Provider, 401), Verdict::BadKey);
+        assert_eq!(told(ErrorKind::ProviderFailed, Side::Provider, 500), Verdict::Failed);
+        assert_eq!(told(ErrorKind::ProviderGarbled, Side::Provider, 302), Verdict::Failed);
+        assert_eq!(told(ErrorKind::ProviderOverloaded, Side::Provider, 429), Verdict::Overloaded { pause: None });
+        let silent = Error::provider(ErrorKind::TimeoutFirstByte, "silent");
+        assert_eq!(verdict(TryOutcome::Failed, &silent), Verdict::TimedOut);
     }
 }

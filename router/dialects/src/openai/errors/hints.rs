@@ -35,11 +35,15 @@ fn reset(headers: &HeaderMap, now_unix: Duration) -> Option<Duration> {
 }
 
 /// The facts of an answer's rate-limit headers. Where one thing is limited in several ways (by
-/// minute and by day, input and output), the one with the least left counts.
+/// minute and by day, input alone and with output), the one with the least left counts. A limit of output
+/// alone does not: nobody knows beforehand what of it a request takes, and input is never held against it.
 pub(super) fn facts(headers: &HeaderMap, now_unix: Duration) -> RateFacts {
     let limits = limits(headers, now_unix);
+    // Anthropic repeats the tightest of its limits under a name of its own, also where it is the output's.
+    let repeats = |fact: RateFact| limits.iter().any(|limit| limit.thing == Thing::Output && limit.fact == fact);
     let tightest = |thing| {
         let of = limits.iter().filter(|limit| limit.thing == thing).map(|limit| limit.fact);
+        let of = of.filter(|fact| thing != Thing::Tokens || !repeats(*fact));
         of.min_by_key(|fact| fact.remaining.unwrap_or(u64::MAX)).unwrap_or_default()
     };
     RateFacts { requests: tightest(Thing::Requests), tokens: tightest(Thing::Tokens) }
@@ -63,7 +67,10 @@ struct Limit<'h> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Thing {
     Requests,
+    /// Input, or input and output.
     Tokens,
+    /// Output tokens alone.
+    Output,
     Other,
 }
 
@@ -106,9 +113,12 @@ fn fact_told(name: &str) -> Option<(&str, &str, &str)> {
 /// What a limit of this name limits; requests where it names nothing.
 fn thing(front: &str, back: &str) -> Thing {
     let mut thing = Thing::Requests;
+    let is_output = front.split('-').chain(back.split('-')).any(|word| word == "output");
     for word in front.split('-').chain(back.split('-')) {
         match word {
-            "tokens" | "token" | "tokenlimit" | "ratelimitbysize" => return Thing::Tokens,
+            "tokens" | "token" | "tokenlimit" | "ratelimitbysize" => {
+                return if is_output { Thing::Output } else { Thing::Tokens };
+            }
             "" | "x" | "ratelimit" | "anthropic" | "requests" | "request" | "req" => {}
             "second" | "minute" | "hour" | "day" | "month" => {}
             _ => thing = Thing::Other,

@@ -154,7 +154,19 @@ fn of_several_limits_the_one_with_the_least_left_counts() {
         ("anthropic-ratelimit-requests-remaining", "49"),
         ("anthropic-ratelimit-unified-status", "allowed"),
     ];
-    assert_eq!(limits_of(&anthropic), ((Some(50), Some(49), None), (Some(8_000), Some(500), Some(56_000))));
+    assert_eq!(limits_of(&anthropic), ((Some(50), Some(49), None), (Some(40_000), Some(39_000), Some(2_000))));
+    // A summary that repeats the output's limit is no limit of input and output.
+    let summary = [
+        ("anthropic-ratelimit-tokens-limit", "8000"),
+        ("anthropic-ratelimit-tokens-remaining", "500"),
+        ("anthropic-ratelimit-tokens-reset", "2026-11-20T12:00:56Z"),
+    ];
+    assert_eq!(limits_of(&[&anthropic[..], &summary].concat()), limits_of(&anthropic));
+    assert_eq!(limits_of(&summary).1, (Some(8_000), Some(500), Some(56_000)), "alone it is one");
+    // A refusal by it still tells how long to wait.
+    let mut spent = anthropic[3..6].to_vec();
+    spent[1].1 = "0";
+    assert_eq!(told(429, &spent), Some(Duration::from_secs(56)));
     let cerebras = [
         ("x-ratelimit-limit-requests-day", "14400"),
         ("x-ratelimit-remaining-requests-day", "3"),
