@@ -4,8 +4,10 @@
 //! rest, *probing* with one try at a time. It opens after a number of failures in a row, or when half
 //! of the tries of ten seconds failed, whichever comes first: the first notices an outage at once,
 //! the second a lane that fails every other time and never several times in a row. Rests grow twofold
-//! and are spread by jitter, so that replicas do not probe in step. Two probes in a row have to be
-//! served before it closes.
+//! and are spread by jitter, so that replicas do not probe in step. The first probe that is served
+//! closes it, on trial: the caller's window begins with a few tries, and until some of them were served
+//! as well, the first that fails opens it again. So a lane whose answers take a minute is not closed for
+//! two.
 //!
 //! Blame is exact: only what the lane did counts (the caller of this module decides that), only the
 //! probe speaks while probing, and a try that began before the lane was closed again says nothing
@@ -30,12 +32,13 @@ pub struct BreakerRules {
     pub failed_per_mille: u32,
     /// Fewer tries than this in [`WINDOW`] have no share.
     pub least_tries: u32,
-    /// Probes in a row that have to be served before the lane serves again.
+    /// Tries in a row, the probe among them, that have to be served before the lane may fail again without
+    /// being ejected at once.
     pub probes: u32,
 }
 
 impl Default for BreakerRules {
-    /// 5 in a row, or half of at least 20; rests of 1 s to 30 s; 2 probes.
+    /// 5 in a row, or half of at least 20; rests of 1 s to 30 s; a trial of 2 tries.
     fn default() -> Self {
         Self {
             failures: 5,
@@ -68,8 +71,6 @@ pub enum Mode {
     Probing {
         /// When the probe that is out began.
         out: Option<Instant>,
-        /// Probes in a row that were served.
-        served: u32,
     },
 }
 
@@ -87,6 +88,8 @@ pub struct Breaker {
     rules: BreakerRules,
     mode: Mode,
     in_a_row: u32,
+    /// Tries that have yet to be served before one may fail.
+    trial: u32,
     slots: [Slot; SLOTS],
     origin: Instant,
     /// When the lane last began to serve.
@@ -104,6 +107,7 @@ impl Breaker {
             rules,
             mode: Mode::Serving,
             in_a_row: 0,
+            trial: 0,
             slots: [Slot::default(); SLOTS],
             origin: now,
             since: now,
@@ -138,7 +142,7 @@ impl Breaker {
         if let Mode::Ejected { until } = self.mode
             && now >= until
         {
-            self.mode = Mode::Probing { out: None, served: 0 };
+            self.mode = Mode::Probing { out: None };
         }
     }
 
@@ -146,11 +150,28 @@ impl Breaker {
     pub fn take_probe(&mut self, now: Instant) -> bool {
         self.tick(now);
         match &mut self.mode {
-            Mode::Probing { out: out @ None, .. } => {
+            Mode::Probing { out: out @ None } => {
                 *out = Some(now);
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Lets a lane that serves prove itself first, as after a rest.
+    pub fn doubt(&mut self) {
+        if self.rules.failures > 0 && self.mode == Mode::Serving {
+            self.mode = Mode::Probing { out: None };
+        }
+    }
+
+    /// The try that began at `began` is being answered: of a probe that is all that was to be found out.
+    pub fn answered(&mut self, now: Instant, began: Instant) {
+        if let Mode::Probing { out: Some(sent) } = self.mode
+            && began >= sent
+        {
+            self.close(now);
+            self.trial = self.rules.probes.saturating_sub(1);
         }
     }
 
@@ -160,18 +181,15 @@ impl Breaker {
             Mode::Serving => {
                 self.count(now, 0);
                 self.in_a_row = 0;
+                if began >= self.since {
+                    self.trial = self.trial.saturating_sub(1);
+                }
                 if now.saturating_duration_since(self.since) >= self.rules.longest_rest {
                     self.rests = 0;
                 }
             }
-            Mode::Probing { out: Some(sent), served } if began >= sent => {
-                let served = served.saturating_add(1);
-                self.mode = Mode::Probing { out: None, served };
-                if served >= self.rules.probes {
-                    self.close(now);
-                }
-            }
-            Mode::Probing { .. } | Mode::Ejected { .. } => {}
+            Mode::Probing { .. } => self.answered(now, began),
+            Mode::Ejected { .. } => {}
         }
     }
 
@@ -181,11 +199,11 @@ impl Breaker {
             Mode::Serving if self.rules.failures > 0 && began >= self.since => {
                 self.count(now, 1);
                 self.in_a_row = self.in_a_row.saturating_add(1);
-                if self.in_a_row >= self.rules.failures || self.share_is_bad(now) {
+                if self.trial > 0 || self.in_a_row >= self.rules.failures || self.share_is_bad(now) {
                     self.open(now, rng);
                 }
             }
-            Mode::Probing { out: Some(sent), .. } if began >= sent => self.open(now, rng),
+            Mode::Probing { out: Some(sent) } if began >= sent => self.open(now, rng),
             Mode::Serving | Mode::Probing { .. } | Mode::Ejected { .. } => {}
         }
     }
@@ -194,14 +212,14 @@ impl Breaker {
     pub fn refused_key(&mut self, now: Instant, began: Instant, rng: &mut (impl Rng + ?Sized)) {
         match self.mode {
             Mode::Serving if self.rules.failures > 0 && began >= self.since => self.open(now, rng),
-            Mode::Probing { out: Some(sent), .. } if began >= sent => self.open(now, rng),
+            Mode::Probing { out: Some(sent) } if began >= sent => self.open(now, rng),
             Mode::Serving | Mode::Probing { .. } | Mode::Ejected { .. } => {}
         }
     }
 
     /// A try ended that tells nothing about the lane's health. Where it was the probe, another may go.
     pub fn told_nothing(&mut self, began: Instant) {
-        if let Mode::Probing { out: out @ Some(_), .. } = &mut self.mode
+        if let Mode::Probing { out: out @ Some(_) } = &mut self.mode
             && out.is_some_and(|sent| began >= sent)
         {
             *out = None;
@@ -211,6 +229,7 @@ impl Breaker {
     fn close(&mut self, now: Instant) {
         self.mode = Mode::Serving;
         self.in_a_row = 0;
+        self.trial = 0;
         self.slots = [Slot::default(); SLOTS];
         self.since = now;
     }

@@ -56,7 +56,24 @@ struct Pause {
     asked: Instant,
     /// With the jitter.
     until: Instant,
+    /// What follows it.
+    then: Then,
 }
+
+/// What follows a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// It was obeyed to its end: the lane serves.
+    Serve,
+    /// The provider had asked for more than is obeyed: one try finds out how it is.
+    Probe,
+}
+
+/// A pause that a provider asks for is obeyed for at most so long; after that one try at a time finds out
+/// whether it still holds. The caller who was refused is told the whole of it. What asks for hours is mostly
+/// one key's daily quota, or a clock that is wrong, and a lane that nobody tries would not be seen to be well
+/// again before a restart.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The percentile for hedges is computed again after so many first tokens: reading it walks the
 /// whole histogram.
@@ -106,6 +123,7 @@ impl Control {
     /// the limit let through, one is the probe. A probe's end has to be reported, with `began` not
     /// before `now`.
     pub fn began(&mut self, now: Instant) -> Began {
+        self.open_where_due(now);
         match self.breaker.mode() {
             Mode::Serving => Began::Freely,
             Mode::Ejected { .. } | Mode::Probing { .. } => {
@@ -130,8 +148,13 @@ impl Control {
         let now_ns = self.nanos(now);
         self.rate.accepted(now_ns);
         self.blame.accepted(seconds(self.nanos(sample.began)), sample.in_flight);
-        let why = self.window.first_token(now, &sample);
-        self.publish(now, why.unwrap_or(Why::Grown))
+        let mut why = self.window.first_token(now, &sample).unwrap_or(Why::Grown);
+        let serving = self.breaker.mode() == Mode::Serving;
+        self.breaker.answered(now, sample.began);
+        if !serving {
+            why = self.turned(now, serving, why);
+        }
+        self.publish(now, why)
     }
 
     /// The provider told about its limits just now.
@@ -176,11 +199,8 @@ impl Control {
     /// Lets time do its part: opens what has rested, lets an idle window close. To be called every few
     /// seconds, and at [`Published::opens_at`] where somebody waits.
     pub fn tick(&mut self, now: Instant) -> Published {
-        self.breaker.tick(now);
         let paused = self.pause.is_some();
-        if self.pause_ends(now).is_none() {
-            self.pause = None;
-        }
+        self.open_where_due(now);
         let mut why = self.window.tick(now).unwrap_or(Why::Recovered);
         if self.breaker.mode() != Mode::Serving {
             why = Why::Probe;
@@ -245,12 +265,24 @@ impl Control {
     }
 
     fn pause_for(&mut self, now: Instant, pause: Duration, rng: &mut (impl Rng + ?Sized)) {
+        let then = if pause > LONGEST_PAUSE { Then::Probe } else { Then::Serve };
+        let pause = pause.min(LONGEST_PAUSE);
         let asked = crate::later(now, pause);
         if self.pause.is_none_or(|before| before.asked < asked) {
             let (now_ns, asked_ns) = (self.nanos(now), self.nanos(asked));
             self.rate.paused(now_ns, asked_ns);
             let jitter = pause.mul_f64(rng.random_range(0.0..JITTER)).min(LONGEST_JITTER);
-            self.pause = Some(Pause { asked, until: crate::later(asked, jitter) });
+            self.pause = Some(Pause { asked, until: crate::later(asked, jitter), then });
+        }
+    }
+
+    /// Opens what was shut for a time that is over.
+    fn open_where_due(&mut self, now: Instant) {
+        self.breaker.tick(now);
+        if self.pause_ends(now).is_none()
+            && let Some(Pause { then: Then::Probe, .. }) = self.pause.take()
+        {
+            self.breaker.doubt();
         }
     }
 
@@ -300,7 +332,7 @@ impl Control {
     }
 
     fn publish(&mut self, now: Instant, why: Why) -> Published {
-        self.breaker.tick(now);
+        self.open_where_due(now);
         let (before, after) = (self.limit, self.limit_at(now));
         self.limit = after;
         Published {

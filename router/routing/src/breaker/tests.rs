@@ -81,10 +81,8 @@ fn rests_double_up_to_the_longest_and_start_over_after_health() {
         rest = next - until;
         until = next;
     }
-    for _ in 0..2 {
-        assert!(breaker.take_probe(until));
-        breaker.served(until, until);
-    }
+    assert!(breaker.take_probe(until));
+    (0..2).for_each(|_| breaker.served(until, until));
     assert_eq!(breaker.mode(), Mode::Serving);
     let healthy = until + rules.longest_rest;
     breaker.served(healthy, healthy);
@@ -96,16 +94,37 @@ fn rests_double_up_to_the_longest_and_start_over_after_health() {
 fn tries_that_began_before_the_lane_was_well_do_not_eject_it_again() {
     let (now, mut rng) = (start(), StdRng::seed_from_u64(1));
     let (mut breaker, until) = ejected(BreakerRules::default(), now, &mut rng);
-    for _ in 0..2 {
-        assert!(breaker.take_probe(until));
-        // An old try's end is not the probe's.
-        breaker.served(until, now);
-        breaker.failed(until, now, &mut rng);
-        assert!(!breaker.take_probe(until));
-        breaker.served(until, until);
-    }
+    assert!(breaker.take_probe(until));
+    // An old try's end is not the probe's.
+    breaker.served(until, now);
+    breaker.answered(until, now);
+    breaker.failed(until, now, &mut rng);
+    assert!(!breaker.take_probe(until));
+    breaker.served(until, until);
     (0..50).for_each(|_| breaker.failed(until, now, &mut rng));
     assert_eq!(breaker.mode(), Mode::Serving);
+}
+
+#[test]
+fn one_probe_that_is_answered_closes_it_on_trial() {
+    let (now, mut rng) = (start(), StdRng::seed_from_u64(1));
+    let (mut breaker, until) = ejected(BreakerRules::default(), now, &mut rng);
+    assert!(breaker.take_probe(until));
+    let answered = until + seconds(0.3);
+    breaker.answered(answered, until);
+    assert_eq!(breaker.mode(), Mode::Serving, "its answer may go on for a minute");
+    // The end of the probe is no second try.
+    let end = until + seconds(20.0);
+    breaker.served(end, until);
+    breaker.failed(end, answered, &mut rng);
+    let rest = rest_of(&breaker).expect("on trial the first failure opens it") - end;
+    assert!(rest >= seconds(2.0), "and the rests grow on: {rest:?}");
+    let until = rest_of(&breaker).unwrap();
+    assert!(breaker.take_probe(until));
+    breaker.answered(until, until);
+    breaker.served(until, until);
+    breaker.failed(until, until, &mut rng);
+    assert_eq!(breaker.mode(), Mode::Serving, "then it may fail like any other");
 }
 
 #[test]

@@ -203,13 +203,15 @@ fn a_lane_that_failed_is_probed_by_one_and_comes_back_small() {
     now = last.opens_at.unwrap();
     let open = control.tick(now);
     assert_eq!((open.limit, open.state), (1, State::Probing));
-    for _ in 0..2 {
-        assert_eq!((control.began(now), control.began(now)), (Began::Probe, Began::Refused));
-        last = control.ended(now, end(now, Verdict::Served, &none), &mut rng);
-    }
+    assert_eq!((control.began(now), control.began(now)), (Began::Probe, Began::Refused));
+    // The head of its answer is enough, however long the answer is.
+    last = control.first_token(now, FirstToken { began: now, in_flight: 1, input_tokens: 10 });
     assert_eq!(last.state, State::Serving);
-    assert!(last.limit <= 2, "no herd: {last:?}");
-    assert_eq!(last.change.map(|change| change.why), Some(Why::Recovered));
+    assert!((2..=4).contains(&last.limit), "no herd, and no further probe: {last:?}");
+    // Until one more was served, the first failure ejects it again.
+    now += Duration::from_secs(1);
+    last = control.ended(now, end(now, Verdict::Failed, &none), &mut rng);
+    assert_eq!((last.limit, last.state), (0, State::Ejected));
 }
 
 #[test]
@@ -239,6 +241,29 @@ fn a_pause_shuts_the_lane_and_the_longest_one_counts() {
     assert!(open.limit > 0 && open.opens_at.is_none());
     let forever = control.ended(now, end(now, refuse(u64::MAX), &none), &mut rng);
     assert_eq!(forever.limit, 0, "a pause beyond what a clock can say is still a pause");
+}
+
+#[test]
+fn a_pause_of_hours_is_obeyed_for_a_minute_and_then_probed() {
+    let (mut now, mut rng, none) = (start(), StdRng::seed_from_u64(1), RateFacts::default());
+    let mut control = Control::new(ControlRules::default(), now);
+    let refusal = Verdict::Overloaded { pause: Some(Duration::from_secs(24 * 3_600)) };
+    let mut last = control.ended(now, end(now, refusal, &none), &mut rng);
+    for _ in 0..3 {
+        let opens = last.opens_at.unwrap() - now;
+        assert!(last.limit == 0 && opens >= LONGEST_PAUSE && opens <= LONGEST_PAUSE.mul_f64(1.01), "{opens:?}");
+        now += opens;
+        let open = control.tick(now);
+        assert_eq!((open.limit, open.state), (1, State::Probing));
+        assert_eq!((control.began(now), control.began(now)), (Began::Probe, Began::Refused));
+        // It still holds.
+        last = control.ended(now, end(now, refusal, &none), &mut rng);
+    }
+    now = last.opens_at.unwrap();
+    control.tick(now);
+    assert_eq!(control.began(now), Began::Probe);
+    last = control.ended(now, end(now, Verdict::Served, &none), &mut rng);
+    assert_eq!((last.state, last.opens_at), (State::Serving, None));
 }
 
 proptest! {
