@@ -92,3 +92,34 @@ fn query(http: &HttpProvider, vendor: Option<&Vendor>) -> String {
         configured => configured.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{self, VendorRow};
+
+    #[test]
+    fn every_vendor_needs_its_name_and_a_key_and_what_its_address_leaves_open() {
+        let rows: Vec<VendorRow> = Vendors::shipped().iter().map(VendorRow::from).collect();
+        assert!(rows.len() > 50);
+        let env = BTreeMap::<String, String>::new();
+        for row in Vendors::shipped().iter() {
+            let place = match row.usable_base_url() {
+                Some(_) => String::new(),
+                None => format!(", base_url: \"{}\"", row.base_url.replace('{', "").replace('}', "")),
+            };
+            let text = format!("providers: {{ p: {{ vendor: {}, api_key: k{place} }} }}", row.name);
+            let resolved = config::load_str(&text, Path::new("atp.yaml"), &env, &rows)
+                .unwrap_or_else(|errors| panic!("{}: {errors}", row.name));
+            let wired = wire(&resolved.providers, &[], 1).unwrap_or_else(|error| panic!("{}: {error}", row.name));
+            assert_eq!(wired.len(), 1, "{}", row.name);
+            let ProviderKind::OpenAi(http) = &wired[0].config.kind else { panic!("{} is no vendor", row.name) };
+            let made = openai(Arc::from("p"), http);
+            assert_eq!((made.quirks, made.auth), (row.quirks(), row.auth_style()), "{}", row.name);
+            assert_eq!(made.query, row.query().unwrap_or_default(), "{}", row.name);
+        }
+    }
+}
