@@ -59,6 +59,37 @@ pub fn admit_request(word: u64, now_ns: u64, pace: &Pace) -> Result<u64, u64> {
     gcra(word.max(pace.floor_requests_ns), now_ns, 1, pace.ns_per_request, pace.burst_requests)
 }
 
+/// Admits `tokens` of a light flow, as [`admit`] does, but up to [`AHEAD_NS`] earlier: whoever comes after pays
+/// for it.
+///
+/// # Errors
+///
+/// As [`admit`].
+pub fn admit_ahead(word: u64, now_ns: u64, tokens: u64, pace: &Pace) -> Result<u64, u64> {
+    let spent = word.max(pace.floor_tokens_ns).max(now_ns);
+    ahead(admit(word, now_ns, tokens, pace), spent.saturating_add(tokens.saturating_mul(pace.ns_per_token)))
+}
+
+/// Admits one request of a light flow, as [`admit_ahead`] does.
+///
+/// # Errors
+///
+/// As [`admit_request`].
+pub fn admit_request_ahead(word: u64, now_ns: u64, pace: &Pace) -> Result<u64, u64> {
+    let spent = word.max(pace.floor_requests_ns).max(now_ns);
+    ahead(admit_request(word, now_ns, pace), spent.saturating_add(pace.ns_per_request))
+}
+
+/// A light flow is admitted up to so many nanoseconds early: half a second.
+pub const AHEAD_NS: u64 = 500_000_000;
+
+fn ahead(admitted: Result<u64, u64>, next: u64) -> Result<u64, u64> {
+    match admitted {
+        Err(wait) if wait <= AHEAD_NS => Ok(next),
+        other => other,
+    }
+}
+
 /// The word of tokens after a request that was admitted with `estimated` tokens turned out to use
 /// `used`.
 #[must_use]

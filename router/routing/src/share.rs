@@ -2,15 +2,18 @@
 //!
 //! Of a window of `W` slots (at most `M`, as configured), in slots in flight:
 //!
-//! - everybody may fill it up to `W - G`. `G` slots are gold's reserved minimum: a tenth of the window
-//!   and at least one, while gold keys are configured and the window has four slots or more; else none;
-//! - gold may fill it up to `W`;
-//! - a flow with nothing in flight and nothing waiting may go beyond: up to `W` and a sixteenth more (at
-//!   least one), never above `M`. The window is an estimate of what the lane can carry, and one slot
-//!   more moves nothing; but for a light tenant that slot is the whole of its service, and with it its
+//! - one slot in 32 is kept for light flows, so that one of them that comes finds the lane with a free
+//!   slot and not with a line (windows below 32 have none to give away);
+//! - everybody may fill the rest up to `W - G`. `G` slots are gold's reserved minimum: a tenth of the
+//!   window and at least one, while gold keys are configured and the window has four slots or more; else
+//!   none. What gold holds already counts ([`Shares::beside`]): a gold that always wants more would shut
+//!   everybody else out otherwise;
+//! - a light flow, which has nothing waiting and holds little, may go beyond: up to `W` and an eighth more
+//!   (at least one), never above `M`. The window is an estimate of what the lane can carry, and one slot
+//!   more moves little; but for a light tenant that slot is the whole of its service, and with it its
 //!   time to first token does not depend on how long others keep theirs.
 //!
-//! Proof: the limits are ordered (`W - G <= W <= express <= M` wherever `W <= M`), so no one who may
+//! Proof: the limits are ordered (common, gold, express, `M`) wherever `W <= M`, so no one who may
 //! take less is ever let in before one who may take more; tests go through every small window. Gold that
 //! finds no slot preempts: only bronze gives way, first who has not begun to answer (nothing that a
 //! caller has seen is lost), then who began first (it is nearest to its deadline, and has been served
@@ -24,15 +27,17 @@ use atp_core::Qos;
 const LEAST_RESERVING: u32 = 4;
 /// One in so many slots is reserved for gold.
 const RESERVED: u32 = 10;
-/// One in so many slots may be taken beyond the window by a flow that has none.
-const EXPRESS: u32 = 16;
+/// One in so many slots is kept for light flows.
+const KEPT: u32 = 32;
+/// One in so many slots may be taken beyond the window by a light flow.
+const EXPRESS: u32 = 8;
 
-/// Whether a flow has nothing in flight and nothing waiting.
+/// Whether a flow is light: nothing of it waits, and it holds nothing, or less than half of its equal part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Idle {
-    /// Nothing at all.
+    /// It is.
     Yes,
-    /// Something is in flight or waits.
+    /// It is not.
     No,
 }
 
@@ -52,7 +57,7 @@ pub struct Shares {
     pub common: u32,
     /// For gold.
     pub gold: u32,
-    /// For a flow that has nothing in flight and nothing waiting.
+    /// For a light flow.
     pub express: u32,
 }
 
@@ -68,8 +73,19 @@ impl Shares {
             Gold::Configured if window >= LEAST_RESERVING => (window / RESERVED).max(1),
             Gold::Configured | Gold::Absent => 0,
         };
+        let kept = window / KEPT;
         let beyond = (window / EXPRESS).max(1);
-        Self { common: window - reserved, gold: window, express: window.saturating_add(beyond).min(max) }
+        Self {
+            common: window - reserved.max(kept),
+            gold: window - kept,
+            express: window.saturating_add(beyond).min(max),
+        }
+    }
+
+    /// The limits while gold holds so many slots: what it holds of its reserve is not kept free any more.
+    #[must_use]
+    pub fn beside(self, gold: u32) -> Self {
+        Self { common: self.common.saturating_add(gold).min(self.gold), ..self }
     }
 
     /// The number in flight up to which this request may take a slot.
@@ -107,6 +123,12 @@ pub struct Running {
     pub phase: Phase,
     /// When its try began.
     pub began: Instant,
+}
+
+/// Whether gold may take a slot from bronze: while it holds less than its part of the slots that both hold.
+#[must_use]
+pub fn may_preempt(gold: u32, bronze: u32) -> bool {
+    gold.saturating_mul(Qos::Bronze.factor()) < bronze.saturating_mul(Qos::Gold.factor())
 }
 
 /// Which of the candidates gives its slot to gold, by its place among them; `None` when none has to.

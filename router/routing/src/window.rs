@@ -3,13 +3,16 @@
 //! Congestion control, for lanes of two kinds. Behind a *self-hosted* lane is a queue: it never
 //! refuses, it only answers later. The window finds it as TCP Vegas does (Brakmo, Peterson, 1995):
 //! what waits there is, by Little's law, the rate of first tokens times how much later they come than
-//! an empty lane's would, and the window is kept so that one to three requests wait. Behind a *hosted*
-//! lane is a limit: it refuses. The window is then cut, once per round trip, and grows back along
-//! CUBIC's curve (RFC 9438), which stays long where it was refused last.
+//! an empty lane's would. Behind a *hosted* lane is a limit: it refuses. The window is then cut, once
+//! per round trip, and grows back along CUBIC's curve (RFC 9438), which stays long where it was refused
+//! last.
 //!
-//! Until the first sign of either it doubles each round (slow start); later a round without a sign
-//! adds one, the next one two, then four, because capacity that was doubled has to be found within
-//! half a minute. It grows only when it was full.
+//! Until the first sign of either it doubles each round (slow start). Later, where something was ever
+//! refused, a round without a sign adds one, the next one two, then four, because capacity that was
+//! doubled has to be found within half a minute. Where nothing ever was, what is sent too much waits, and
+//! everybody's first token comes later for it; so the window stays at the knee, where nothing waits, and
+//! looks above it in pulses (`pulse`), rarely where the same knee is found again and again. It grows only when
+//! it was full.
 //!
 //! The known faults of delay-based control, and what is done about them: prompts of different length
 //! (`baseline` compares like with like); a provider whose times vary by nature (a round is judged by
@@ -31,11 +34,13 @@ use crate::rate::flow::Flow;
 use baseline::Baseline;
 use curve::Curve;
 use proven::Proven;
+use pulse::{Heard, Pulse};
 use round::{Reading, Round, Sample};
 
 mod baseline;
 mod curve;
 mod proven;
+mod pulse;
 mod round;
 
 /// Bounds of a window.
@@ -63,14 +68,29 @@ impl WindowRules {
     }
 }
 
-/// Requests that may wait behind the lane before it is cut; fewer than [`FEW`] make it grow.
-const MANY: f64 = 3.0;
-const FEW: f64 = 1.0;
+/// Requests that may wait behind the lane before it is cut: in slow start, and later. Fewer than [`FEW`] let it
+/// look further.
+const MANY: [f64; 2] = [3.0, 1.0];
+const FEW: [f64; 2] = [1.0, 0.6];
 /// First tokens that are this much later than an empty lane's are a queue (1.5 times), by so many
 /// deviations of the lane's own noise if that is more; but 4 times is always a queue.
 const LATE: [f64; 3] = [0.405, 5.0, 1.386];
-/// With the same units: what is early enough to grow (1.2 times).
+/// The same after slow start, when the lane is known (1.22 times).
+const KNOWN_LATE: [f64; 3] = [0.20, 5.0, 1.386];
+/// With the same units: what is early enough to look further (1.2 times), and for a pulse to be quiet (1.13 times).
 const EARLY: [f64; 3] = [0.182, 3.0, 0.9];
+const QUIET: [f64; 3] = [0.12, 3.0, 0.9];
+/// After a sign of queueing nothing is tried for so many seconds: at first; and each time that the same knee is
+/// found twice as long, up to this, or so many times what a try takes if that is more.
+const HOLD: [f64; 3] = [2.0, 12.0, 2.0];
+/// What is left of a pulse's height that was found quiet.
+const TRUSTED: f64 = 15.0 / 16.0;
+/// Up to so many times the last knee, pulses rise by one; beyond it twofold.
+const NEAR: f64 = 1.1;
+/// One in so many slots below the knee is left free.
+const BELOW: f64 = 60.0;
+/// A knee that is found again within this share is the same one, and is moved by this share of the way.
+const SAME: [f64; 2] = [0.1, 0.4];
 /// So many times the tolerance is no chance.
 const CERTAIN: f64 = 2.0;
 /// Seconds: differences of so little are nobody's queue.
@@ -83,7 +103,7 @@ const FASTEST: f64 = 0.125;
 const AFRESH: u32 = 2;
 /// Seconds between two drains of a window that is full all the time, and how many times the length of
 /// a drain they are at least.
-const DRAIN_EVERY: [f64; 2] = [30.0, 25.0];
+const DRAIN_EVERY: [f64; 2] = [120.0, 80.0];
 /// Rounds in a row in which a cut did not help, until the norm is doubted.
 const DOUBTS: u32 = 2;
 
@@ -101,8 +121,16 @@ pub struct Window {
     rules: WindowRules,
     limit: f64,
     phase: Phase,
-    /// What the next round without a sign adds.
+    /// What the next quiet pulse adds to the one after it.
     step: f64,
+    pulse: Option<Pulse>,
+    /// Where requests were last seen to wait.
+    knee: f64,
+    /// Until then nothing is tried, and how long that was.
+    hold: f64,
+    pause: f64,
+    /// How much later than the first quartile the median is while nothing waits.
+    spread: f64,
     curve: Curve,
     cuts: u64,
     queueing_cuts: u64,
@@ -158,6 +186,11 @@ impl Window {
             limit: rules.bound(f64::from(rules.start)),
             phase: Phase::SlowStart,
             step: 1.0,
+            pulse: None,
+            knee: 0.0,
+            hold: 0.0,
+            pause: HOLD[0],
+            spread: 0.0,
             curve: Curve::new(),
             cuts: 0,
             queueing_cuts: 0,
@@ -208,10 +241,14 @@ impl Window {
         self.proven.saw(at, sample.in_flight);
         let took = (at - began).max(0.0);
         let lateness = self.baseline.lateness(sample.input_tokens, took);
+        let full = self.is_full(sample.in_flight);
+        let sample = Sample { took, lateness, tokens: sample.input_tokens, in_flight: sample.in_flight, full };
+        if let Some(pulse) = self.pulse {
+            return self.hear(at, began, sample, pulse);
+        }
         if began < self.round.began() || at < self.round.opens() {
             return None;
         }
-        let full = self.is_full(sample.in_flight);
         let early = took < FLOOR || lateness < self.baseline.within(self.tolerance(LATE));
         let mut why = None;
         if self.phase == Phase::SlowStart && full && early {
@@ -222,15 +259,8 @@ impl Window {
         if !self.baseline.is_known() && self.cuts == 0 && sample.in_flight > FIRST && self.tokens_seen < ANYHOW {
             return why;
         }
-        let full = full && began >= self.grown;
-        self.round.add(Sample { took, lateness, tokens: sample.input_tokens, in_flight: sample.in_flight, full });
-        let least = if self.drain.back.is_some() { 3.0 } else { 4.0 };
-        let wanted = if self.baseline.is_known() {
-            (self.limit / 2.0).clamp(least, Round::MOST as f64) as usize
-        } else {
-            FIRST as usize
-        };
-        if self.round.samples().len() < wanted {
+        self.round.add(Sample { full: full && began >= self.grown, ..sample });
+        if self.round.samples().len() < self.wanted() {
             return why;
         }
         self.judge(at).or(why)
@@ -252,6 +282,7 @@ impl Window {
         } else {
             self.phase = Phase::Avoidance;
         }
+        self.pulse = None;
         self.step = 1.0;
         self.drain.back = None;
         self.trial = None;
@@ -265,6 +296,8 @@ impl Window {
         let at = self.seconds(now);
         self.set(f64::from(AFRESH));
         self.phase = Phase::SlowStart;
+        self.pulse = None;
+        self.hold = 0.0;
         self.curve = Curve::new();
         self.round = Round::after(at, self.slow);
         self.drain = Drain { due: at + DRAIN_EVERY[0], back: None, began: at };
@@ -291,20 +324,22 @@ impl Window {
         self.round = round.next();
         let reading = round.read()?;
         let before = self.limit();
-        let late = self.baseline.late(reading.quartile);
-        // Of the time it took, what an empty lane would not have taken; and by Little's law how many that is.
-        let excess = (reading.took * (1.0 - (-late).exp())).max(0.0);
-        let waiting = self.flow.per_second(at) * excess;
+        let late = self.baseline.late(reading.lateness);
+        let (excess, waiting) = self.waiting(at, &reading, late);
         let drained = self.drain.back.take();
-        let queueing = waiting > MANY && late > self.tolerance(LATE) && excess > FLOOR;
+        let (many, tolerance) = match self.only_queues() {
+            true => (MANY[1], self.tolerance(KNOWN_LATE)),
+            false => (MANY[0], self.tolerance(LATE)),
+        };
+        let queueing = waiting > many && late > tolerance && excess > FLOOR;
         let mut why = Why::Grown;
         if let Some(back) = drained {
-            self.baseline.learn(at, reading.quartile, reading.noise, baseline::Window::Drained);
+            self.baseline.learn(at, reading.lateness, reading.noise, baseline::Window::Drained);
             self.set(back);
             self.round = Round::after(at, self.slow);
             self.drain.due = at + DRAIN_EVERY[0].max((at - self.drain.began) * DRAIN_EVERY[1]);
             return Some(Why::Drain);
-        } else if queueing && !self.suspected && late < self.tolerance(LATE) * CERTAIN {
+        } else if queueing && !self.suspected && late < tolerance * CERTAIN {
             // One round in a hundred is late by chance, two in a row hardly ever.
             self.suspected = true;
         } else if queueing {
@@ -313,19 +348,20 @@ impl Window {
             self.trial = None;
             self.suspected = false;
             self.slow += (reading.slow - self.slow) / 4.0;
-            self.baseline.learn(at, reading.quartile, reading.noise, baseline::Window::Open);
+            self.spread += (reading.spread - self.spread) / 4.0;
+            self.baseline.learn(at, reading.lateness, reading.noise, baseline::Window::Open);
             for sample in round.samples() {
                 self.baseline.shape(sample.tokens, sample.lateness - reading.mean);
             }
-            if reading.full && (waiting < FEW || late < self.tolerance(EARLY) || excess < FLOOR) {
+            if reading.full && (waiting < FEW[0] || late < self.tolerance(EARLY) || excess < FLOOR) {
                 self.grow(at);
-            } else if reading.full {
+            } else if reading.full && !self.only_queues() {
                 self.step = 1.0;
             }
-            if reading.full && at >= self.drain.due {
+            if reading.full && at >= self.drain.due && self.pulse.is_none() {
                 self.drain.back = Some(self.limit);
                 self.drain.began = at;
-                self.set(self.limit - (waiting + 1.0).clamp(self.limit / 8.0, self.limit / 2.0));
+                self.set(self.limit - (waiting + 1.0).clamp(self.limit / 16.0, self.limit / 2.0));
                 self.round = Round::after(at, self.slow);
                 why = Why::Drain;
             }
@@ -333,7 +369,7 @@ impl Window {
         (self.limit() != before).then_some(why)
     }
 
-    /// A queue behind the lane: give back what waits there, but one.
+    /// A queue behind the lane: give back what waits there.
     fn queueing(&mut self, at: f64, reading: &Reading, excess: f64, waiting: f64) -> Why {
         let in_flight = f64::from(reading.in_flight).min(self.limit);
         let trial = self.trial.get_or_insert(Trial { before: self.limit, excess, in_flight, doubts: 0 });
@@ -350,11 +386,15 @@ impl Window {
             // Fewer in flight, and as late as before: it is not our queue.
             let before = trial.before;
             self.trial = None;
-            self.baseline.adopt(reading.quartile);
+            self.baseline.adopt(reading.lateness);
             self.set(before);
             return Why::Recovered;
         }
-        let fewer = (in_flight - waiting + FEW).max(in_flight * DEEPEST);
+        let few = if self.only_queues() { 0.0 } else { FEW[0] };
+        let fewer = (in_flight - waiting + few).max(in_flight * DEEPEST);
+        if self.only_queues() {
+            self.rest(at, fewer);
+        }
         self.set(fewer.min(self.limit - 1.0));
         self.queueing_cuts += 1;
         Why::Queueing
@@ -362,13 +402,119 @@ impl Window {
 
     /// A full round without a sign.
     fn grow(&mut self, at: f64) {
-        if self.phase == Phase::SlowStart {
+        if self.phase == Phase::SlowStart || at < self.hold {
             return;
+        }
+        if self.only_queues() {
+            self.step = 1.0;
+            return self.pulse(at, Pulse::above(self.limit, at));
         }
         let step = self.step.min((self.limit * FASTEST).max(1.0));
         self.set(self.curve.bound(at, self.limit + step).max(self.limit));
         self.step = (self.step * 2.0).min(f64::from(self.rules.max));
         self.grown = at;
+    }
+
+    /// Whether the lane is known, and has never refused anything: then a queue is all that there is to see.
+    fn only_queues(&self) -> bool {
+        self.phase == Phase::Avoidance && self.cuts == 0
+    }
+
+    /// Raises the limit for a moment, as far as the curve allows.
+    fn pulse(&mut self, at: f64, mut pulse: Pulse) {
+        pulse.to = self.rules.bound(self.curve.bound(at, pulse.to));
+        if pulse.to >= pulse.base + 1.0 {
+            self.set(pulse.to);
+            self.pulse = Some(pulse);
+        } else {
+            // So close to the bound that there is nothing to be seen.
+            self.set(pulse.to.max(pulse.base));
+        }
+    }
+
+    /// A first token while a pulse is under way.
+    fn hear(&mut self, at: f64, began: f64, sample: Sample, mut pulse: Pulse) -> Option<Why> {
+        let before = self.limit();
+        let heard = pulse.hear(at, began, sample, self.slow);
+        self.pulse = (heard != Heard::Enough).then_some(pulse);
+        let why = match heard {
+            Heard::Over => {
+                self.set(pulse.base);
+                Why::Pulse
+            }
+            Heard::Waiting => return None,
+            Heard::Enough => {
+                self.round = Round::after(at, self.slow);
+                self.judge_pulse(at, &pulse, &pulse.read()?)
+            }
+        };
+        (self.limit() != before).then_some(why)
+    }
+
+    /// What a pulse says.
+    fn judge_pulse(&mut self, at: f64, pulse: &Pulse, reading: &Reading) -> Why {
+        let late = self.baseline.late(reading.lateness - self.spread);
+        let (excess, waiting) = self.waiting(at, reading, late);
+        let in_flight = f64::from(reading.in_flight);
+        // Fewer samples are noisier.
+        let noisier = (self.wanted() as f64 / reading.samples as f64).sqrt().max(1.0);
+        let [least, deviations, most] = QUIET;
+        let tolerance = self.tolerance([least, deviations * noisier, most]);
+        if waiting > FEW[1] && late > tolerance && excess > FLOOR {
+            let [near, share] = SAME;
+            let found = in_flight - waiting;
+            let knee = if (found - pulse.base).abs() < pulse.base * near {
+                pulse.base + (found - pulse.base) * share
+            } else {
+                found.min(pulse.quiet)
+            };
+            self.rest(at, knee);
+            // A little below, so that a slot is free for who comes next.
+            self.set((knee.max(pulse.base * (1.0 - near)) - (knee / BELOW).floor()).round());
+            self.queueing_cuts += 1;
+            return Why::Queueing;
+        }
+        self.grown = at;
+        if in_flight + (pulse.to / 10.0).max(1.0) <= pulse.to {
+            // There was not enough to fill it.
+            self.set(pulse.to);
+            return Why::Grown;
+        }
+        let base = pulse.base.max(pulse.to * TRUSTED);
+        let step = self.step.min((pulse.to * 2.0 * FASTEST).max(1.0));
+        if pulse.to > self.knee * NEAR {
+            self.step = (self.step * 2.0).min(f64::from(self.rules.max));
+        }
+        self.set(base);
+        self.pulse(at, Pulse::to(base, pulse.to + step, pulse.to, at));
+        Why::Grown
+    }
+
+    /// Requests wait beyond `knee`: nothing is tried for a while.
+    fn rest(&mut self, at: f64, knee: f64) {
+        let [least, most, times] = HOLD;
+        let most = most.max(times * knee / self.flow.per_second(at).max(0.1));
+        let same = (knee - self.knee).abs() < self.knee * SAME[0];
+        self.pause = if same { (self.pause * 2.0).min(most) } else { least };
+        self.knee = knee;
+        self.hold = at + self.pause;
+    }
+
+    /// Of the time that a first token took, what an empty lane would not have taken; and by Little's law how
+    /// many wait.
+    fn waiting(&self, at: f64, reading: &Reading, late: f64) -> (f64, f64) {
+        let excess = (reading.took * (1.0 - (-late).exp())).max(0.0);
+        (excess, self.flow.per_second(at) * excess)
+    }
+
+    /// First tokens that make a round.
+    fn wanted(&self) -> usize {
+        let least = if self.drain.back.is_some() { 3.0 } else { 4.0 };
+        if self.baseline.is_known() {
+            (self.limit / 2.0).clamp(least, Round::MOST as f64) as usize
+        } else {
+            FIRST as usize
+        }
     }
 
     /// A threshold of lateness: its least, its deviations, its most.

@@ -76,6 +76,8 @@ pub enum Why {
     Queueing,
     /// For a moment, to see how an empty lane answers; or back from that.
     Drain,
+    /// For a moment, to see whether the lane carries more; or back from that.
+    Pulse,
     /// It had not been used.
     Idle,
     /// The provider asked for a pause.

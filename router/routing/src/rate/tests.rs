@@ -170,3 +170,19 @@ fn a_bucket_that_others_empty_is_followed() {
     assert!(ours as f64 > 0.95 * (fair - limit * 0.05), "{ours} of {fair}");
     assert!(refused <= 3, "{refused}");
 }
+
+#[test]
+fn a_light_flow_goes_ahead_by_half_a_second_and_others_pay_for_it() {
+    let pace = Pace { ns_per_token: 1_000_000, burst_tokens: 100, ..Pace::default() };
+    let now = 10_000_000_000;
+    let spent = admit(0, now, 100, &pace).unwrap();
+    // The bucket is empty: 300 tokens take the common flow 300 ms, and the light one nothing.
+    assert_eq!(admit(spent, now, 300, &pace), Err(100_000_000));
+    let ahead = admit_ahead(spent, now, 300, &pace).unwrap();
+    assert_eq!(ahead, spent + 300_000_000);
+    assert_eq!(admit(ahead, now, 100, &pace), Err(400_000_000));
+    // No further than that.
+    let far = admit_ahead(ahead, now, 300, &pace).unwrap_or(ahead);
+    assert!(admit_ahead(far + AHEAD_NS, now, 100, &pace).is_err());
+    assert_eq!(admit_ahead(0, now, 10, &pace), admit(0, now, 10, &pace), "with room it is the same");
+}

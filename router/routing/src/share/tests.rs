@@ -20,14 +20,17 @@ fn the_last_slots_are_shared_as_designed() {
         (3, 10, Gold::Configured, (3, 3, 4)),
         (4, 10, Gold::Configured, (3, 4, 5)),
         (4, 10, Gold::Absent, (4, 4, 5)),
-        (19, 100, Gold::Configured, (18, 19, 20)),
-        (20, 100, Gold::Configured, (18, 20, 21)),
-        (64, 10_000, Gold::Configured, (58, 64, 68)),
-        (64, 66, Gold::Configured, (58, 64, 66)),
-        (64, 64, Gold::Configured, (58, 64, 64)),
+        (19, 100, Gold::Configured, (18, 19, 21)),
+        (20, 100, Gold::Configured, (18, 20, 22)),
+        (31, 100, Gold::Absent, (31, 31, 34)),
+        (32, 100, Gold::Absent, (31, 31, 36)),
+        (64, 10_000, Gold::Configured, (58, 62, 72)),
+        (64, 10_000, Gold::Absent, (62, 62, 72)),
+        (64, 66, Gold::Configured, (58, 62, 66)),
+        (64, 64, Gold::Configured, (58, 62, 64)),
         // A window above its most, as after a reload.
-        (64, 40, Gold::Configured, (36, 40, 40)),
-        (u32::MAX, u32::MAX, Gold::Configured, (3_865_470_566, u32::MAX, u32::MAX)),
+        (64, 40, Gold::Configured, (36, 39, 40)),
+        (u32::MAX, u32::MAX, Gold::Configured, (3_865_470_566, 4_160_749_568, u32::MAX)),
     ];
     for (window, max, gold, (common, of_gold, express)) in cases {
         let shares = Shares::of(window, max, gold);
@@ -52,6 +55,24 @@ fn who_may_take_less_is_never_let_in_before_who_may_take_more() {
             }
         }
     }
+}
+
+#[test]
+fn what_gold_holds_of_its_reserve_is_not_kept_free_beside_it() {
+    let shares = Shares::of(64, 10_000, Gold::Configured);
+    let common: Vec<u32> = [0, 1, 3, 4, 50].into_iter().map(|gold| shares.beside(gold).common).collect();
+    assert_eq!(common, [58, 59, 61, 62, 62]);
+    let absent = Shares::of(64, 10_000, Gold::Absent);
+    assert_eq!(absent.beside(7), absent);
+}
+
+#[test]
+fn gold_preempts_until_it_holds_its_part() {
+    let may: Vec<bool> = [(0, 0), (0, 1), (4, 1), (5, 1), (50, 10), (49, 10)]
+        .into_iter()
+        .map(|(gold, bronze)| may_preempt(gold, bronze))
+        .collect();
+    assert_eq!(may, [false, true, true, false, false, true]);
 }
 
 #[test]

@@ -25,11 +25,13 @@ pub(super) struct Sample {
 /// Standard deviation of the first quartile of one normal sample, over its distance to the median.
 const NOISE: f64 = 1.363 / 0.674;
 
-/// What a round says: its sample at the first quartile of lateness.
+/// What a round says: its sample at the first quartile of lateness, or at the median.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Reading {
     pub(super) took: f64,
-    pub(super) quartile: f64,
+    pub(super) lateness: f64,
+    /// From the first quartile of lateness to the median.
+    pub(super) spread: f64,
     /// The standard deviation of the quartile, as the spread of the round lets expect it.
     pub(super) noise: f64,
     /// How long a slow one of them took: the last eighth.
@@ -37,6 +39,7 @@ pub(super) struct Reading {
     /// The mean lateness.
     pub(super) mean: f64,
     pub(super) in_flight: u32,
+    pub(super) samples: usize,
     /// At least half of its tries began with the window full.
     pub(super) full: bool,
 }
@@ -76,22 +79,44 @@ impl Round {
         }
     }
 
-    /// Sorts the samples and reads them.
+    /// The samples that began with the most in flight, give or take `spread`.
+    pub(super) fn fullest(&self, spread: f64) -> Self {
+        let most = self.samples().iter().map(|sample| sample.in_flight).max().unwrap_or_default();
+        let mut chosen = Self { len: 0, ..*self };
+        for sample in self.samples().iter().filter(|sample| f64::from(sample.in_flight) + spread >= f64::from(most)) {
+            chosen.add(*sample);
+        }
+        chosen
+    }
+
+    /// Sorts the samples and reads them at the first quartile of lateness.
     pub(super) fn read(&mut self) -> Option<Reading> {
+        self.read_at(4)
+    }
+
+    /// The same at their median.
+    pub(super) fn read_median(&mut self) -> Option<Reading> {
+        self.read_at(2)
+    }
+
+    fn read_at(&mut self, part: usize) -> Option<Reading> {
         let samples = self.samples.get_mut(..self.len)?;
         samples.sort_unstable_by(|one, other| one.lateness.total_cmp(&other.lateness));
         let full = samples.iter().filter(|sample| sample.full).count();
-        let sample = samples.get(self.len / 4)?;
+        let sample = samples.get(self.len / part)?;
+        let quarter = samples.get(self.len / 4)?;
         let middle = samples.get(self.len / 2)?;
         let late = samples.get(self.len * 7 / 8)?;
         let mean = samples.iter().map(|sample| sample.lateness).sum::<f64>() / self.len as f64;
         Some(Reading {
             took: sample.took,
-            noise: (middle.lateness - sample.lateness) * NOISE / (self.len as f64).sqrt(),
+            spread: middle.lateness - quarter.lateness,
+            noise: (middle.lateness - quarter.lateness) * NOISE / (self.len as f64).sqrt(),
             slow: sample.took * (late.lateness - sample.lateness).exp(),
-            quartile: sample.lateness,
+            lateness: sample.lateness,
             mean,
             in_flight: sample.in_flight,
+            samples: self.len,
             full: full * 2 >= self.len,
         })
     }
