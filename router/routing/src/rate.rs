@@ -31,6 +31,9 @@ pub struct Pace {
     pub burst_tokens: u64,
     /// The word of tokens counts as at least this: what the provider said is left.
     pub floor_tokens_ns: u64,
+    /// A request counts as at most so many tokens; 0: as many as it has. Where no limit of tokens was told, one
+    /// long prompt is no reason to let nobody begin for as long as it is worth.
+    pub most_tokens: u64,
     /// Nanoseconds that a request takes.
     pub ns_per_request: u64,
     /// Requests that may come at once after a lull.
@@ -47,7 +50,7 @@ pub struct Pace {
 ///
 /// The nanoseconds after which the same request would be admitted if nobody else came.
 pub fn admit(word: u64, now_ns: u64, tokens: u64, pace: &Pace) -> Result<u64, u64> {
-    gcra(word.max(pace.floor_tokens_ns), now_ns, tokens, pace.ns_per_token, pace.burst_tokens)
+    gcra(word.max(pace.floor_tokens_ns), now_ns, pace.counted(tokens), pace.ns_per_token, pace.burst_tokens)
 }
 
 /// Admits one request at `now_ns` where `word` is the lane's word of requests, as [`admit`] does.
@@ -90,13 +93,25 @@ fn ahead(admitted: Result<u64, u64>, next: u64) -> Result<u64, u64> {
     }
 }
 
-/// The word of tokens after a request that was admitted with `estimated` tokens turned out to use
-/// `used`.
+/// The word of tokens at `now_ns` after a request that was admitted with `estimated` tokens turned out to
+/// use `used`. It never lies ahead by more than a minute for that: what a provider says a request used is not
+/// always to be believed, and what is left of a limit it tells besides.
 #[must_use]
-pub fn settle(word: u64, estimated: u64, used: u64, pace: &Pace) -> u64 {
+pub fn settle(word: u64, now_ns: u64, estimated: u64, used: u64, pace: &Pace) -> u64 {
+    let (estimated, used) = (pace.counted(estimated), pace.counted(used));
     let more = used.saturating_sub(estimated).saturating_mul(pace.ns_per_token);
     let less = estimated.saturating_sub(used).saturating_mul(pace.ns_per_token);
-    word.saturating_add(more).saturating_sub(less)
+    let most = word.max(now_ns.saturating_add(MINUTE));
+    word.saturating_add(more).min(most).saturating_sub(less)
+}
+
+const MINUTE: u64 = 60_000_000_000;
+
+impl Pace {
+    /// As how many tokens a request of so many counts.
+    fn counted(&self, tokens: u64) -> u64 {
+        if self.most_tokens == 0 { tokens } else { tokens.min(self.most_tokens) }
+    }
 }
 
 /// The word of requests after a request was admitted that then did not begin, by a limit of tokens or
@@ -167,15 +182,16 @@ impl Rate {
                 let rate = rate * self.learned.tokens();
                 pace.ns_per_token = nanos(1.0 / rate);
                 pace.burst_tokens = units(rate * (lull + SPREAD));
+                pace.most_tokens = if tokens.is_none() { pace.burst_tokens } else { 0 };
             }
         }
         if let Some(meter) = requests {
-            slower(&meter, &mut pace.ns_per_request, &mut pace.burst_requests);
-            pace.floor_requests_ns = nanos(meter.floor);
+            (pace.ns_per_request, pace.burst_requests, pace.floor_requests_ns) =
+                slower(&meter, now, pace.ns_per_request, pace.burst_requests);
         }
         if let Some(meter) = tokens {
-            slower(&meter, &mut pace.ns_per_token, &mut pace.burst_tokens);
-            pace.floor_tokens_ns = nanos(meter.floor);
+            (pace.ns_per_token, pace.burst_tokens, pace.floor_tokens_ns) =
+                slower(&meter, now, pace.ns_per_token, pace.burst_tokens);
         }
         Some(pace)
     }
@@ -229,13 +245,19 @@ impl Rate {
 /// of long requests.
 const SPREAD: f64 = 2.0;
 
-/// The slower one of a pace that was found and one that was told.
-fn slower(meter: &Meter, ns_per_unit: &mut u64, burst: &mut u64) {
+/// The slower one of a pace that was found and one that was told: nanoseconds per unit, burst and floor. What is
+/// told to be left bounds both.
+fn slower(meter: &Meter, now: f64, ns_per_unit: u64, burst: u64) -> (u64, u64, u64) {
     let told = nanos(1.0 / meter.per_second);
-    if *ns_per_unit == 0 || told > *ns_per_unit {
-        *ns_per_unit = told;
-        *burst = units(meter.burst);
+    if ns_per_unit == 0 || told > ns_per_unit {
+        return (told, units(meter.burst), nanos(meter.floor));
     }
+    // From when on anything is left, and what is missing by then to the burst that was found.
+    let opens = meter.opens();
+    let free = (now - opens).max(0.0) * meter.per_second;
+    let missing = (burst as f64 - free).max(0.0) * ns_per_unit as f64 / 1e9;
+    let floor = if missing > 0.0 { nanos(opens.max(now) + missing) } else { 0 };
+    (ns_per_unit, burst, floor)
 }
 
 fn seconds(ns: u64) -> f64 {

@@ -83,7 +83,7 @@ impl Limiter for Ours {
         if let Some(pace) = self.now.rate
             && end.begun.paid > 0
         {
-            self.tokens = rate::settle(self.tokens, end.begun.paid, end.tokens, &pace);
+            self.tokens = rate::settle(self.tokens, self.nanos(now), end.begun.paid, end.tokens, &pace);
         }
         let sample = Ended {
             began: end.begun.at,

@@ -161,7 +161,7 @@ impl LaneCell {
         }
         // The pace first: a slot that is taken and given back again could be missed by somebody else.
         let Some(in_flight) = self.slots.try_take(up_to) else {
-            self.pace.give_back(asker.tokens);
+            self.pace.give_back(self.nanos(now), asker.tokens);
             return None;
         };
         Some(Slot { in_flight, paced: asker.tokens, kind: Kind::Try })
@@ -270,7 +270,7 @@ impl LaneCell {
     /// A try has ended: what it tells is learned, its slot is given back, and who waits is looked after.
     pub(super) fn ended(&self, now: Instant, slot: Slot, sample: Ended<'_>) {
         if slot.paced > 0 {
-            self.pace.settle(slot.paced, sample.tokens);
+            self.pace.settle(self.nanos(now), slot.paced, sample.tokens);
         }
         self.count_failures(sample.verdict);
         let published = self.learn(|control| control.ended(now, sample, &mut rand::rng()));

@@ -12,7 +12,7 @@ use atp_routing::rate::{self, Pace};
 #[derive(Debug, Default)]
 pub(super) struct PaceCell {
     known: AtomicBool,
-    numbers: [AtomicU64; 6],
+    numbers: [AtomicU64; 7],
     tokens: AtomicU64,
     requests: AtomicU64,
 }
@@ -38,6 +38,7 @@ impl PaceCell {
             pace.ns_per_request,
             pace.burst_requests,
             pace.floor_requests_ns,
+            pace.most_tokens,
         ];
         for (cell, number) in self.numbers.iter().zip(numbers) {
             cell.store(number, Ordering::Relaxed);
@@ -46,7 +47,7 @@ impl PaceCell {
     }
 
     fn pace(&self) -> Pace {
-        let [tokens, burst, floor, requests, burst_requests, floor_requests] = [0, 1, 2, 3, 4, 5]
+        let [tokens, burst, floor, requests, burst_requests, floor_requests, most] = [0, 1, 2, 3, 4, 5, 6]
             .map(|place: usize| self.numbers.get(place).map_or(0, |cell| cell.load(Ordering::Relaxed)));
         Pace {
             ns_per_token: tokens,
@@ -55,6 +56,7 @@ impl PaceCell {
             ns_per_request: requests,
             burst_requests,
             floor_requests_ns: floor_requests,
+            most_tokens: most,
         }
     }
 
@@ -71,15 +73,15 @@ impl PaceCell {
     }
 
     /// Takes an admission back that came to nothing for want of a slot.
-    pub(super) fn give_back(&self, tokens: u64) {
+    pub(super) fn give_back(&self, now: u64, tokens: u64) {
         self.give_back_request(&self.pace());
-        self.settle(tokens, 0);
+        self.settle(now, tokens, 0);
     }
 
-    /// Corrects what was admitted to what was used.
-    pub(super) fn settle(&self, admitted: u64, used: u64) {
+    /// Corrects what was admitted to what was used, as is known at `now`.
+    pub(super) fn settle(&self, now: u64, admitted: u64, used: u64) {
         let pace = self.pace();
-        let _always = change(&self.tokens, |word| Ok::<_, u64>(rate::settle(word, admitted, used, &pace)));
+        let _always = change(&self.tokens, |word| Ok::<_, u64>(rate::settle(word, now, admitted, used, &pace)));
     }
 
     fn give_back_request(&self, pace: &Pace) {

@@ -54,12 +54,12 @@ proptest! {
     #[test]
     fn words_never_overflow(word: u64, now: u64, tokens: u64, used: u64, ns: u64, burst: u64, floor: u64) {
         let pace = Pace {
-            ns_per_token: ns, burst_tokens: burst, floor_tokens_ns: floor,
+            ns_per_token: ns, burst_tokens: burst, floor_tokens_ns: floor, most_tokens: used,
             ns_per_request: ns, burst_requests: burst, floor_requests_ns: floor,
         };
         let _ = admit(word, now, tokens, &pace);
         let _ = admit_request(word, now, &pace);
-        let _ = settle(word, tokens, used, &pace);
+        let _ = settle(word, now, tokens, used, &pace);
         let _ = give_back_request(word, &pace);
     }
 
@@ -98,8 +98,76 @@ proptest! {
 fn an_estimate_is_corrected_both_ways() {
     let pace = pace_of(1_000, 1);
     let word = admit(0, SECOND, 500, &pace).unwrap();
-    assert_eq!(settle(word, 500, 200, &pace), word - 300_000);
-    assert_eq!(settle(word, 500, 700, &pace), word + 200_000);
+    assert_eq!(settle(word, SECOND, 500, 200, &pace), word - 300_000);
+    assert_eq!(settle(word, SECOND, 500, 700, &pace), word + 200_000);
+}
+
+#[test]
+fn a_usage_beyond_belief_shuts_the_lane_for_a_minute_at_most() {
+    let pace = pace_of(1_000_000, 100);
+    let mut word = admit(0, SECOND, 100, &pace).unwrap();
+    for _ in 0..10 {
+        word = settle(word, SECOND, 100, 1_000_000_000_000, &pace);
+    }
+    assert!(admit(word, 61 * SECOND, 100, &pace).is_ok());
+    // A word that lies further ahead by what was admitted is left where it is.
+    let far = 500 * SECOND;
+    assert_eq!(settle(far, SECOND, 100, 1_000, &pace), far);
+}
+
+#[test]
+fn a_long_prompt_does_not_stall_a_lane_whose_tokens_nobody_limits() {
+    let mut rate = Rate::new();
+    for try_ in 0..100u64 {
+        rate.accepted(try_ * SECOND / 10);
+        rate.served(1_000);
+    }
+    rate.refused(10 * SECOND, 10 * SECOND, Named::Nothing);
+    let (now, pace) = (10 * SECOND, rate.pace(10 * SECOND).unwrap());
+    let word = admit(0, now, 200_000, &pace).unwrap();
+    let wait = admit(word, now, 1_000, &pace).map_or_else(|wait| wait, |_| 0);
+    assert!(wait <= 3 * SECOND, "200 prompts' worth of tokens: {wait}");
+    assert_eq!(settle(word, now, 200_000, 300_000, &pace), word, "nor does its end");
+    // With a limit of tokens it is paid for.
+    rate.told(now, &fact(60_000, 60_000, 0.0));
+    let pace = rate.pace(now).unwrap();
+    let word = admit(0, now, 200_000, &pace).unwrap();
+    assert!(admit(word, now, 1_000, &pace).is_err_and(|wait| wait > 100 * SECOND));
+}
+
+#[test]
+fn what_is_told_to_be_left_may_come_at_once() {
+    let mut rate = Rate::new();
+    let now = 100 * SECOND;
+    rate.told(now, &fact(30_000, 29_500, 1.0));
+    let pace = rate.pace(now).unwrap();
+    let mut word = 0;
+    for request in 0..6 {
+        word = admit(word, now, 4_000, &pace).unwrap_or_else(|wait| panic!("{request} waits {wait}"));
+    }
+    assert!(admit(word, now, 6_000, &pace).is_err(), "and no more than that");
+    // What we used ourselves is not counted twice.
+    rate.told(now, &fact(30_000, 5_500, 49.0));
+    let pace = rate.pace(now).unwrap();
+    assert!(admit(word, now, 4_800, &pace).is_ok());
+    assert!(admit(word, now, 5_000, &pace).is_err());
+}
+
+#[test]
+fn a_slower_pace_that_was_found_is_bound_by_what_is_told_to_be_left() {
+    let mut rate = Rate::new();
+    for try_ in 0..100u64 {
+        rate.accepted(try_ * SECOND / 10);
+        rate.served(100);
+    }
+    rate.refused(10 * SECOND, 10 * SECOND, Named::Nothing);
+    // A thousand a second of which plenty, little and nothing is left.
+    let now = 10 * SECOND;
+    for (left, admitted) in [(500_000, true), (13_000, true), (12_000, false), (0, false)] {
+        rate.told(now, &fact(600_000, left, 0.0));
+        let pace = rate.pace(now).unwrap();
+        assert_eq!(admit(0, now, 500, &pace).is_ok(), admitted, "{left} {pace:?}");
+    }
 }
 
 fn fact(limit: u64, remaining: u64, reset: f64) -> RateFacts {

@@ -6,15 +6,15 @@
 //! window* tells the time until everything comes back at once. So the bucket is believed for as long
 //! as its answers agree; else the limit is one of a minute, and what remains is spread until the reset.
 //!
-//! `remaining` is followed also when other clients of the same key use it up: our own bucket is never
-//! fuller than theirs, less a reserve for what is on its way.
+//! `remaining` is followed also when other clients of the same key use it up: our own bucket is as deep as
+//! theirs and never fuller, less a reserve for what is on its way. What is there may come at once.
 
 use atp_core::RateFact;
 
 /// Seconds in the window of a limit whose length nobody told.
 const MINUTE: f64 = 60.0;
-/// Seconds of the rate that may come at once after a lull: providers enforce a minute's limit in
-/// shorter steps.
+/// Seconds of the rate that may come at once after a lull where nobody tells what is left: providers enforce a
+/// minute's limit in shorter steps.
 const BURST: f64 = 5.0;
 /// Part of the limit that is left to what is on its way.
 const RESERVE: f64 = 0.02;
@@ -67,7 +67,7 @@ impl Told {
 
     /// Whether the last answer said that nothing is left.
     pub(super) fn is_empty(&self, now: f64) -> bool {
-        self.meter.is_some_and(|meter| meter.floor >= now + meter.burst / meter.per_second)
+        self.meter.is_some_and(|meter| meter.opens() >= now)
     }
 
     /// Another answer's idea of the period, if it was a bucket's.
@@ -89,23 +89,31 @@ impl Told {
     fn measure(&self, now: f64, left: Option<f64>, reset: Option<f64>) -> Meter {
         let bucket = self.answers >= 3 && self.spread < AGREE;
         let period = if bucket { self.period.exp().clamp(0.1, 86_400.0 * 31.0) } else { MINUTE };
-        let mut per_second = self.limit / period;
+        let per_second = self.limit / period;
         let burst = (per_second * BURST).min(self.limit).max(1.0);
-        let mut floor = 0.0;
-        if let Some(left) = left {
-            let free = left - (self.limit * RESERVE).floor();
-            match reset {
-                Some(reset) if !bucket && self.answers >= 3 => {
-                    // Spread what is left; when the window is over there is more to be heard.
-                    per_second = per_second.min((free.max(0.0) / reset.max(1.0)).max(self.limit / period * 0.01));
-                    if left < 1.0 {
-                        floor = now + reset + burst / per_second;
-                    }
-                }
+        let Some(left) = left else { return Meter { per_second, burst, floor: 0.0 } };
+        let reserve = (self.limit * RESERVE).floor();
+        let free = left - reserve;
+        match reset {
+            Some(reset) if !bucket && self.answers >= 3 => {
+                // Spread what is left; when the window is over there is more to be heard.
+                let spread = (free.max(0.0) / reset.max(1.0)).max(per_second * 0.01);
+                let per_second = per_second.min(spread);
+                let floor = if left < 1.0 { now + reset + burst / per_second } else { 0.0 };
+                Meter { per_second, burst, floor }
+            }
+            _ => {
+                let burst = burst.max(self.limit - reserve);
                 // Below the reserve we wait for longer than the bucket needs alone: others drink from it.
-                _ => floor = now + (burst - free).max(0.0) / per_second,
+                Meter { per_second, burst, floor: now + (burst - free).max(0.0) / per_second }
             }
         }
-        Meter { per_second, burst, floor }
+    }
+}
+
+impl Meter {
+    /// From when on anything is left, in seconds since the origin; in the past where there is more.
+    pub(super) fn opens(&self) -> f64 {
+        self.floor - self.burst / self.per_second
     }
 }
