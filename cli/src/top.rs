@@ -98,7 +98,7 @@ impl Top<'_> {
         }
         let sample = self.sample(&told)?;
         let screen = Screen::of(&self.admin.address.to_string(), &sample, self.before.as_ref());
-        let text = screen.text(self.window(live), self.term.out);
+        let text = screen.text(window(live), self.term.out);
         self.before = Some(sample);
         if live {
             return self.term.write(&on_screen(&text));
@@ -114,7 +114,7 @@ impl Top<'_> {
         if let Some(failure) = failure {
             screen.trouble(&failure.message);
         }
-        self.term.write(&on_screen(&screen.text(self.window(true), self.term.out)))
+        self.term.write(&on_screen(&screen.text(window(true), self.term.out)))
     }
 
     fn sample(&self, told: &Value) -> Result<Sample, Failure> {
@@ -123,14 +123,14 @@ impl Top<'_> {
                 .hint("name the admin address, http://127.0.0.1:7444 where nothing else is configured, with --admin")
         })
     }
+}
 
-    /// How much fits: columns and lines.
-    fn window(&self, live: bool) -> (usize, usize) {
-        match console::Term::stdout().size_checked().filter(|_| live) {
-            // The last line stays empty, so that its end does not scroll the frame.
-            Some((rows, columns)) => (usize::from(columns), usize::from(rows).saturating_sub(1).max(1)),
-            None => (usize::MAX, usize::MAX),
-        }
+/// How much fits: columns and lines; everything where nobody looks at a terminal.
+fn window(live: bool) -> (usize, usize) {
+    match console::Term::stdout().size_checked().filter(|_| live) {
+        // The last line stays empty, so that its end does not scroll the frame.
+        Some((rows, columns)) => (usize::from(columns), usize::from(rows).saturating_sub(1).max(1)),
+        None => (usize::MAX, usize::MAX),
     }
 }
 

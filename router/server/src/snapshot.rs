@@ -153,6 +153,65 @@ mod tests {
 
     use super::*;
 
+    /// A configuration of a simulated model and what else the text says.
+    fn resolved(more: &str) -> Resolved {
+        let text = format!(
+            "providers: {{ s: {{ kind: simulated }} }}\nmodels:\n  m: {{ targets: [ {{ provider: s, model: sim-fast }} ] }}\n{more}"
+        );
+        let env = std::collections::BTreeMap::new();
+        crate::config::load_str(&text, std::path::Path::new("t.yaml"), &env, &[]).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    #[test]
+    fn callers_without_a_key_have_the_class_that_is_configured() {
+        for (more, qos) in
+            [("", Qos::Silver), ("flow: { qos: gold }\n", Qos::Gold), ("flow: { qos: bronze }\n", Qos::Bronze)]
+        {
+            let config = resolved(more);
+            let caller = entrance(&config).keys.admit(&http::HeaderMap::new()).unwrap();
+            assert_eq!((caller.qos, has_gold(&config)), (qos, qos == Qos::Gold), "{more}");
+        }
+    }
+
+    #[test]
+    fn a_reserve_is_kept_only_where_a_key_is_gold() {
+        let keys = |qos: &str| resolved(&format!("keys: [ {{ name: a, key: aaaaaaaaaaaaaaaaaaaa, qos: {qos} }} ]\n"));
+        assert!(has_gold(&keys("gold")) && !has_gold(&keys("silver")));
+        // With keys, nobody is anonymous.
+        let gold_for_nobody =
+            format!("flow: {{ qos: gold }}\nkeys: [ {{ name: a, key: aaaaaaaaaaaaaaaaaaaa, qos: silver }} ]\n");
+        assert!(!has_gold(&resolved(&gold_for_nobody)));
+    }
+
+    #[test]
+    fn what_is_configured_of_sharing_reaches_the_pipeline() {
+        let config = resolved(
+            "  n:\n    targets: [ { provider: s, model: sim-fast, window: { min: 2, start: 3, max: 4 }, prefill: true, \
+             breaker: { failures: 7, rest: 2s, max_rest: 9s } } ]\n    queue: { max_waiting: 5, max_wait: 6s }\n    \
+             hedge: { extra: 8% }\n    coalesce: true\n    on_cut: restart\n    cache: { ttl: 1m, max_bytes: 1MiB }\n\
+             keys: [ { name: a, key: aaaaaaaaaaaaaaaaaaaa, tenant: t, weight: 2.5 } ]\n",
+        );
+        let wired = crate::providers::wire(&config.providers, &[], 1).unwrap();
+        let told = pipeline(&config, &wired, 1, 0);
+        let model = &told.models[1];
+        let second = Duration::from_secs(1);
+        assert_eq!((model.queue.max_waiting, model.queue.max_wait), (5, 6 * second));
+        assert_eq!(model.hedge.map(|hedge| (hedge.extra_per_mille, hedge.after)), Some((80, None)));
+        assert_eq!(
+            model.cache.map(|cache| (cache.ttl, cache.max_bytes, cache.max_entry)),
+            Some((60 * second, 1 << 20, 1 << 20))
+        );
+        assert!(model.coalesce && model.failover == atp_pipeline::snapshot::MidStream::Restart);
+        let target = &model.targets[0];
+        assert_eq!((target.window.min, target.window.start, target.window.max), (2, 3, 4));
+        assert_eq!(
+            (target.breaker.failures, target.breaker.rest, target.breaker.longest_rest),
+            (7, 2 * second, 9 * second)
+        );
+        assert!(target.prefill && !told.models[0].targets[0].prefill);
+        assert_eq!(told.tenants.iter().map(|t| (&*t.name, t.weight.as_f64())).collect::<Vec<_>>(), [("t", 2.5)]);
+    }
+
     #[test]
     fn rates_below_one_a_second_and_between_whole_numbers_stay_what_they_are() {
         let burst = NonZeroU32::new(7).unwrap();

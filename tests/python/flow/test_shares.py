@@ -1,6 +1,7 @@
 """Who gets how much: weights, classes, and a light tenant beside a heavy one."""
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -84,6 +85,25 @@ async def test_a_heavy_neighbour_hardly_slows_a_light_tenant(router):
     # becomes free, a ninth of 300 ms on average.
     assert beside[3] < alone + 0.2, (alone, beside)
     assert beside[-1] < alone + 1, (alone, beside)
+
+
+async def test_a_reload_gives_a_tenant_the_weight_of_the_file(router):
+    before = await served(router)
+    config = json.loads(router.config.read_text())
+    config["keys"][0]["weight"] = 7
+    fresh = router.config.with_suffix(".new")
+    fresh.write_text(json.dumps(config))
+    fresh.rename(router.config)
+
+    async def heavier():
+        _, told = await asyncio.to_thread(far.admin, router, "/admin/fair/weights")
+        return told["weights"][0] == {"tenant": "three", "session": "three", "weight": 7.0, "configured": 7.0}
+
+    await far.until(heavier, "the weight of the file")
+    after = await served(router)
+    # What was counted stays counted.
+    assert all(after[tenant] >= before[tenant] for tenant in before)
+    assert before["heavy"] > 0
 
 
 async def test_afterwards_nothing_is_held(router):
