@@ -81,8 +81,8 @@ impl H1 {
         mut watch: Watch,
     ) -> Result<Incoming, (Failure, Sent, Watch)> {
         let mut answer = pin!(self.sender.try_send_request(request));
-        let outcome = std::future::poll_fn(|cx| {
-            let closed = self.drive(cx).is_ready();
+        let mut look = |cx: &mut Context<'_>| {
+            let closed = Pin::new(&mut self.driver).poll(cx).is_ready();
             if let Poll::Ready(outcome) = answer.as_mut().poll(&mut idle_context()) {
                 return Poll::Ready(outcome.map_err(|mut error| {
                     let sent = error.take_message().map_or(Sent::Gone, |r| Sent::Returned(Box::new(r)));
@@ -93,6 +93,20 @@ impl H1 {
                 let told =
                     Error::provider(ErrorKind::ProviderCut, "the provider closed the connection before it answered");
                 return Poll::Ready(Err((Failure::Told(told), Sent::Gone)));
+            }
+            Poll::Pending
+        };
+        let mut written = false;
+        let outcome = std::future::poll_fn(|cx| {
+            // The first time there is a request to write and no answer to read. Later the answer may
+            // be there: a waker left with the driver then would be woken by whoever reads its body.
+            if std::mem::replace(&mut written, true)
+                && let Poll::Ready(outcome) = look(&mut idle_context())
+            {
+                return Poll::Ready(outcome);
+            }
+            if let Poll::Ready(outcome) = look(cx) {
+                return Poll::Ready(outcome);
             }
             watch.poll(cx).map(|error| Err((Failure::Told(error), Sent::Gone)))
         })

@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::clock;
+use crate::doorbell::muffled;
 use crate::settings::Limits;
 
 /// A caller that sends at least this many bytes a second is never cut off.
@@ -55,7 +56,13 @@ where
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+        let body = Pin::new(&mut self.body);
+        let (polled, struck) = muffled(|| body.poll_frame(cx));
+        if struck && !self.body.is_end_stream() {
+            // The connection waits for room to read on.
+            cx.waker().wake_by_ref();
+        }
+        if let Poll::Ready(frame) = polled {
             self.timer = None;
             return Poll::Ready(match frame {
                 None => Ok(None),

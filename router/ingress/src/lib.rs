@@ -5,6 +5,7 @@
 
 pub mod auth;
 mod clock;
+mod doorbell;
 pub mod drain;
 pub mod http;
 pub mod intake;

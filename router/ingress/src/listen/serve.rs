@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -17,6 +17,7 @@ use super::Place;
 use super::head_clock::HeadClock;
 use super::socket::CallerSocket;
 use super::unsent::{Account, Counting, Tasks, Vigil};
+use crate::doorbell::Doorbell;
 use crate::drain::{Drain, Phase};
 use crate::http::Entrance;
 
@@ -119,7 +120,7 @@ impl Connection {
         builder.timer(clock).header_read_timeout(self.wire.idle_timeout.max(self.wire.header_timeout));
         builder.max_header_size(self.wire.max_header).max_buf_size(READ_AHEAD.max(self.wire.max_header));
         let connection = pin!(builder.serve_connection(TokioIo::new(socket), self.entrance));
-        until_drained(connection, http1::Connection::graceful_shutdown, &self.drain).await;
+        until_drained(connection, http1::Connection::graceful_shutdown, Doorbell::of, &self.drain).await;
         drop(self.place);
     }
 
@@ -180,7 +181,7 @@ impl Connection {
         tokio::select! {
             // The vigil looks at what is left after the connection has written what it can.
             biased;
-            () = until_drained(connection, http2::Connection::graceful_shutdown, &self.drain) => {}
+            () = until_drained(connection, http2::Connection::graceful_shutdown, Waker::clone, &self.drain) => {}
             () = std::future::poll_fn(|cx| vigil.poll_over(cx)) => {
                 tracing::debug!("an HTTP/2 caller takes nothing any more; its connection is ended");
             }
@@ -192,15 +193,22 @@ impl Connection {
 /// Drives a connection to its end. Once the drain closes, it is told to end after the answer under
 /// way; once the drain has ended, it is dropped. The drain is polled once to register for its
 /// change: the connection's task never changes, so its waker stays the right one.
-async fn until_drained<C, E>(mut connection: Pin<&mut C>, graceful: impl Fn(Pin<&mut C>), drain: &Drain)
-where
+/// For the same reason `bell` makes the connection's waker of the task's only once.
+async fn until_drained<C, E>(
+    mut connection: Pin<&mut C>,
+    graceful: impl Fn(Pin<&mut C>),
+    bell: impl Fn(&Waker) -> Waker,
+    drain: &Drain,
+) where
     C: Future<Output = Result<(), E>>,
     E: std::fmt::Display,
 {
     let mut closing = pin!(drain.reached(Phase::Closing));
     let mut ended = pin!(drain.reached(Phase::Ended));
     let mut seen = None;
+    let mut waker = None;
     let outcome = std::future::poll_fn(|cx| {
+        let cx = &mut Context::from_waker(waker.get_or_insert_with(|| bell(cx.waker())));
         let phase = drain.phase();
         if seen != Some(phase) {
             if phase >= Phase::Closing && seen.is_none_or(|seen| seen < Phase::Closing) {
