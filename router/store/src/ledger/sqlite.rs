@@ -24,6 +24,7 @@ pub use writer::LedgerWriter;
 
 mod database;
 mod insert;
+mod kinds;
 mod migrate;
 mod names;
 mod read;

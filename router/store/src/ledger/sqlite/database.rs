@@ -8,7 +8,7 @@ use std::time::Duration;
 use atp_core::port::UsageRow;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::names::Names;
+use super::kinds::Kinds;
 use super::{insert, migrate};
 
 /// How long a lock held by someone else is waited for within one attempt. Short, because the queues
@@ -52,7 +52,7 @@ impl Identity {
 #[derive(Debug)]
 pub(super) struct Database {
     conn: Connection,
-    names: Names,
+    kinds: Kinds,
     path: PathBuf,
     identity: Identity,
 }
@@ -71,7 +71,7 @@ impl Database {
              PRAGMA journal_size_limit = 4194304; PRAGMA temp_store = MEMORY;",
         )?;
         migrate::run(&mut conn)?;
-        Ok(Self { conn, names: Names::default(), path: path.to_owned(), identity })
+        Ok(Self { conn, kinds: Kinds::default(), path: path.to_owned(), identity })
     }
 
     /// Writes the rows in one transaction. After an error none of them is written, or all of them are
@@ -79,15 +79,15 @@ impl Database {
     pub(super) fn write(&mut self, rows: &[UsageRow]) -> Result<(), Fault> {
         let written = self.write_inner(rows);
         if written.is_err() {
-            // Names that were made in the lost transaction do not exist.
-            self.names.clear();
+            // Names and kinds that were made in the lost transaction do not exist.
+            self.kinds.clear();
         }
         written
     }
 
     fn write_inner(&mut self, rows: &[UsageRow]) -> Result<(), Fault> {
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        insert::rows(&transaction, &mut self.names, rows)?;
+        insert::rows(&transaction, &mut self.kinds, rows)?;
         transaction.commit()?;
         // SQLite writes happily into a file that has been deleted under it. Looking after the commit
         // leaves no gap: the rows are written again, to the new file.

@@ -7,13 +7,13 @@ use atp_core::port::UsageRow;
 use rusqlite::types::Null;
 use rusqlite::{Connection, Statement, ToSql};
 
-use super::names::{Last, Names};
+use super::kinds::Kinds;
 
 /// Rows of one statement: enough that its own cost is small against theirs.
 const BATCH: usize = 32;
 
 /// Columns of `usage_rows`.
-const COLUMNS: usize = 22;
+const COLUMNS: usize = 11;
 
 static ONE: LazyLock<String> = LazyLock::new(|| statement(1));
 static MANY: LazyLock<String> = LazyLock::new(|| statement(BATCH));
@@ -41,35 +41,24 @@ pub(super) fn first_id_at(unix_millis: u64) -> [u8; 16] {
 }
 
 /// Writes the rows; call it within a transaction.
-pub(super) fn rows(conn: &Connection, names: &mut Names, rows: &[UsageRow]) -> rusqlite::Result<()> {
-    let mut columns = NameColumns::default();
+pub(super) fn rows(conn: &Connection, kinds: &mut Kinds, rows: &[UsageRow]) -> rusqlite::Result<()> {
     let mut batches = rows.chunks_exact(BATCH);
     if rows.len() >= BATCH {
         let mut many = conn.prepare_cached(&MANY)?;
         for batch in batches.by_ref() {
             let mut at = Binder { statement: &mut many, column: 0 };
             for row in batch {
-                bind(conn, names, &mut columns, row, &mut at)?;
+                bind(kinds.of(conn, row)?, row, &mut at)?;
             }
             many.raw_execute()?;
         }
     }
     let mut one = conn.prepare_cached(&ONE)?;
     for row in batches.remainder() {
-        bind(conn, names, &mut columns, row, &mut Binder { statement: &mut one, column: 0 })?;
+        bind(kinds.of(conn, row)?, row, &mut Binder { statement: &mut one, column: 0 })?;
         one.raw_execute()?;
     }
     Ok(())
-}
-
-/// The last name of each column of names.
-#[derive(Default)]
-struct NameColumns {
-    key: Last,
-    tenant: Last,
-    model: Last,
-    provider: Last,
-    target: Last,
 }
 
 /// Binds values one after the other.
@@ -98,32 +87,15 @@ impl Binder<'_, '_> {
 }
 
 /// Binds one row, in the order of the table's columns.
-fn bind(
-    conn: &Connection,
-    names: &mut Names,
-    columns: &mut NameColumns,
-    row: &UsageRow,
-    at: &mut Binder<'_, '_>,
-) -> rusqlite::Result<()> {
+fn bind(kind: i64, row: &UsageRow, at: &mut Binder<'_, '_>) -> rusqlite::Result<()> {
     at.put(RequestId::to_bytes(row.id).as_slice())?;
     at.count(row.id.unix_millis())?;
-    at.put(names.shared(conn, &row.key, &mut columns.key)?)?;
-    at.put(names.shared(conn, &row.tenant, &mut columns.tenant)?)?;
-    at.put(names.label(conn, row.operation.label())?)?;
-    at.put(names.shared(conn, &row.model, &mut columns.model)?)?;
-    at.put(names.shared(conn, &row.provider, &mut columns.provider)?)?;
-    at.put(names.shared(conn, &row.target, &mut columns.target)?)?;
-    at.put(i64::from(row.stream))?;
-    at.put(names.label(conn, row.outcome.label())?)?;
-    at.put(row.error.map(|error| names.label(conn, error)).transpose()?)?;
-    at.put(i64::from(row.status))?;
-    at.put(row.finish.map(|finish| names.label(conn, finish.label())).transpose()?)?;
+    at.put(kind)?;
     at.maybe(row.usage.map(|usage| usage.input))?;
     at.maybe(row.usage.map(|usage| usage.output))?;
     at.maybe(row.usage.map(|usage| usage.cached_input))?;
     at.maybe(row.usage.map(|usage| usage.reasoning))?;
     at.maybe(row.cost.map(|cost| cost.0))?;
-    at.put(i64::from(row.attempts))?;
     at.count(row.first_byte_us)?;
     at.count(row.total_us)?;
     at.count(row.overhead_us)

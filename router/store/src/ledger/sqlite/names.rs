@@ -12,44 +12,24 @@ const CACHED: usize = 4096;
 /// How many bytes of a name are kept.
 const LONGEST: usize = 256;
 
-/// Names already looked up. One rests on its pointer: the names of most rows are the same few shared
-/// strings, one after the other.
+/// Names already looked up.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     known: HashMap<Arc<str>, i64>,
     labels: Vec<(&'static str, i64)>,
 }
 
-/// The last name seen in one column.
-#[derive(Debug, Default)]
-pub(super) struct Last(Option<(Arc<str>, i64)>);
-
 impl Names {
-    /// Forgets everything.
-    pub(super) fn clear(&mut self) {
-        self.known.clear();
-        self.labels.clear();
-    }
-
-    /// The number of a shared name; `last` is the column's previous one.
-    pub(super) fn shared(&mut self, conn: &Connection, name: &Arc<str>, last: &mut Last) -> rusqlite::Result<i64> {
-        if let Some((held, id)) = &last.0
-            && Arc::ptr_eq(held, name)
-        {
+    /// The number of a shared name.
+    pub(super) fn shared(&mut self, conn: &Connection, name: &Arc<str>) -> rusqlite::Result<i64> {
+        if let Some(id) = self.known.get(name) {
             return Ok(*id);
         }
-        let id = match self.known.get(name) {
-            Some(id) => *id,
-            None => {
-                if self.known.len() >= CACHED {
-                    self.known.clear();
-                }
-                let id = look_up(conn, cut(name))?;
-                self.known.insert(Arc::clone(name), id);
-                id
-            }
-        };
-        last.0 = Some((Arc::clone(name), id));
+        if self.known.len() >= CACHED {
+            self.known.clear();
+        }
+        let id = look_up(conn, cut(name))?;
+        self.known.insert(Arc::clone(name), id);
         Ok(id)
     }
 

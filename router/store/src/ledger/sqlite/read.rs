@@ -31,23 +31,34 @@ pub(super) fn recent(path: &Path, limit: usize) -> Result<Vec<UsageRecord>, Erro
     run().map_err(|error| explain(&error))
 }
 
+/// Rows are added up by their kind, which says how they ended, and the kinds by name.
+///
 /// `total` adds as floats and the cast saturates: one absurd number from a provider must not make the
 /// whole question fail, as `sum` would on overflow. Sums are exact up to 2^53.
 pub(super) fn totals(path: &Path, since_ms: u64, by: GroupBy) -> Result<Vec<Total>, Error> {
+    let ended = |outcome: &str| {
+        format!(
+            "CAST(total(CASE WHEN outcome = (SELECT id FROM names WHERE text = '{outcome}') THEN requests END) AS INTEGER)"
+        )
+    };
     let sql = format!(
-        "SELECT coalesce((SELECT text FROM names WHERE names.id = sums.name), '') AS text, * FROM (
-             SELECT {column} AS name, count(*) AS requests,
-                 CAST(total(outcome = (SELECT id FROM names WHERE text = 'served')) AS INTEGER) AS served,
-                 CAST(total(outcome = (SELECT id FROM names WHERE text = 'refused')) AS INTEGER) AS refused,
-                 CAST(total(outcome = (SELECT id FROM names WHERE text = 'failed')) AS INTEGER) AS failed,
-                 CAST(total(outcome = (SELECT id FROM names WHERE text = 'cancelled')) AS INTEGER) AS cancelled,
-                 CAST(total(input_tokens) AS INTEGER) AS input, CAST(total(output_tokens) AS INTEGER) AS output,
-                 CAST(total(cached_tokens) AS INTEGER) AS cached, CAST(total(reasoning_tokens) AS INTEGER) AS reasoning,
-                 CAST(total(cost_micro_usd) AS INTEGER) AS cost,
-                 CAST(total(cost_micro_usd IS NULL AND outcome = (SELECT id FROM names WHERE text = 'served')) AS INTEGER) AS unpriced
-             FROM usage_rows WHERE id >= ?1 GROUP BY {column}
-         ) AS sums ORDER BY requests DESC, text",
-        column = by.label()
+        "SELECT coalesce((SELECT text FROM names WHERE names.id = kinds.{column}), '') AS text,
+             CAST(total(requests) AS INTEGER) AS requests, {served}, {refused}, {failed}, {cancelled},
+             CAST(total(input) AS INTEGER), CAST(total(output) AS INTEGER),
+             CAST(total(cached) AS INTEGER), CAST(total(reasoning) AS INTEGER), CAST(total(cost) AS INTEGER),
+             CAST(total(CASE WHEN outcome = (SELECT id FROM names WHERE text = 'served') THEN costless END) AS INTEGER)
+         FROM (
+             SELECT kind, count(*) AS requests, total(input_tokens) AS input, total(output_tokens) AS output,
+                 total(cached_tokens) AS cached, total(reasoning_tokens) AS reasoning, total(cost_micro_usd) AS cost,
+                 total(cost_micro_usd IS NULL) AS costless
+             FROM usage_rows WHERE id >= ?1 GROUP BY kind
+         ) AS sums CROSS JOIN kinds ON kinds.id = sums.kind
+         GROUP BY kinds.{column} ORDER BY requests DESC, text",
+        column = by.label(),
+        served = ended("served"),
+        refused = ended("refused"),
+        failed = ended("failed"),
+        cancelled = ended("cancelled"),
     );
     let run = || {
         let conn = open(path)?;
@@ -107,17 +118,17 @@ fn record(row: &Row<'_>) -> rusqlite::Result<UsageRecord> {
 fn total(row: &Row<'_>) -> rusqlite::Result<Total> {
     Ok(Total {
         name: row.get(0)?,
-        requests: count(row, 2)?,
-        served: count(row, 3)?,
-        refused: count(row, 4)?,
-        failed: count(row, 5)?,
-        cancelled: count(row, 6)?,
-        input_tokens: count(row, 7)?,
-        output_tokens: count(row, 8)?,
-        cached_tokens: count(row, 9)?,
-        reasoning_tokens: count(row, 10)?,
-        cost_micro_usd: count(row, 11)?,
-        unpriced: count(row, 12)?,
+        requests: count(row, 1)?,
+        served: count(row, 2)?,
+        refused: count(row, 3)?,
+        failed: count(row, 4)?,
+        cancelled: count(row, 5)?,
+        input_tokens: count(row, 6)?,
+        output_tokens: count(row, 7)?,
+        cached_tokens: count(row, 8)?,
+        reasoning_tokens: count(row, 9)?,
+        cost_micro_usd: count(row, 10)?,
+        unpriced: count(row, 11)?,
     })
 }
 

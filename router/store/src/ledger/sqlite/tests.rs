@@ -11,8 +11,9 @@ use atp_core::port::{GroupBy, Ledger, UsageRow};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{LedgerConfig, LedgerWriter, SqliteLedger};
+use super::{LedgerConfig, LedgerWriter, SqliteLedger, migrate};
 use crate::ledger::conformance::row;
+use crate::ledger::record::UsageRecord;
 use crate::ledger::{LedgerStore, clock};
 
 mod limits;
@@ -232,7 +233,7 @@ fn closing_writes_what_waits_and_opening_again_keeps_it() {
     assert_eq!(second.recent(1000).unwrap().len(), 101);
     let conn = Connection::open(&first.path).unwrap();
     let versions: i64 = conn.query_row("SELECT count(*) FROM migrations", (), |row| row.get(0)).unwrap();
-    assert_eq!(versions, 1);
+    assert_eq!(versions, 2, "each step is made once");
 }
 
 #[test]
@@ -282,6 +283,46 @@ fn any_number_of_names_of_any_length_is_kept() {
     assert_eq!(subject.ledger.flush(PATIENCE), 0);
     assert_eq!(subject.ledger.totals(0, GroupBy::Model).unwrap().len(), 4_501);
     assert_eq!(subject.ledger.recent(1).unwrap()[0].model, "ä".repeat(128));
+}
+
+#[test]
+fn rows_of_the_first_schema_are_carried_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let old = Connection::open(&path).unwrap();
+    migrate::run_to(&old, 1);
+    let mut expected = vec![];
+    old.execute("INSERT INTO names VALUES (1, 'web-app'), (2, 'acme'), (3, 'chat'), (4, 'm'), (5, 'up'), (6, 'm-2024'), (7, 'served'), (8, 'tool_calls'), (9, 'provider_cut')", ()).unwrap();
+    for at in 0..100u64 {
+        let mut row = row(at);
+        row.attempts = 1 + u32::try_from(at % 3).unwrap();
+        row.error = (at % 2 == 0).then_some("provider_cut");
+        row.finish = row.finish.filter(|_| at % 5 > 0);
+        row.cost = row.cost.filter(|_| at % 7 > 0);
+        let sql = "INSERT INTO usage_rows VALUES (?1, ?2, 1, 2, 3, 4, 5, 6, 1, 7, ?3, 200, ?4, 100, 20, 30, 5, ?5, ?6, 1000, 2000, 17)";
+        let values = (
+            row.id.to_bytes(),
+            row.id.unix_millis().cast_signed(),
+            row.error.map(|_| 9),
+            row.finish.map(|_| 8),
+            row.cost.map(|cost| cost.0.cast_signed()),
+            row.attempts,
+        );
+        old.execute(sql, values).unwrap();
+        expected.push(UsageRecord::from(&row));
+    }
+    drop(old);
+    expected.reverse();
+    let (ledger, _writer) = SqliteLedger::open(quick(&path)).unwrap();
+    assert_eq!(ledger.recent(1_000).unwrap(), expected);
+    // What comes later joins the kinds that were found.
+    let newer = UsageRow { finish: None, ..row(100) };
+    ledger.record(newer);
+    assert_eq!(ledger.flush(PATIENCE), 0);
+    let conn = Connection::open(&path).unwrap();
+    let kinds = conn.query_row("SELECT count(*) FROM kinds", (), |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(kinds, 3 * 2 * 2, "attempts, error or not, finish reason or not");
+    assert_eq!(ledger.totals(0, GroupBy::Model).unwrap()[0].requests, 101);
 }
 
 #[test]
