@@ -9,8 +9,9 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Instant;
 
 use atp_core::percore::PerCore;
@@ -25,7 +26,7 @@ use super::connect::Socket;
 use super::payload::SendBody;
 use super::pool::Pool;
 use super::transport::{Failure, Sent, chain};
-use super::watch::Watch;
+use super::watch::{Alarm, Watch};
 use super::{Incoming, UpstreamBody, incoming};
 
 /// Bytes gathered into one chunk at the most. What arrived in one burst goes out in one write; the
@@ -44,6 +45,10 @@ pub(super) struct H1 {
     pub(super) since: Instant,
     /// Whether it has served before.
     pub(super) used: bool,
+    /// The timer of the last try, for the next one.
+    alarm: Option<Alarm>,
+    /// Told when the far side sends something while the connection is unused.
+    stirred: Arc<Stirred>,
     pools: Weak<PerCore<Pool>>,
     keep: usize,
 }
@@ -61,13 +66,23 @@ impl H1 {
             .await
             .map_err(Failure::from_hyper)?;
         let since = super::watch::now();
-        Ok(Box::new(Self { driver, sender, since, used: false, pools: Arc::downgrade(pools), keep }))
+        let pools = Arc::downgrade(pools);
+        let stirred = Arc::default();
+        Ok(Box::new(Self { driver, sender, since, used: false, alarm: None, stirred, pools, keep }))
     }
 
-    /// Whether the connection can take a request now. Reads what the far side has sent meanwhile,
-    /// which for an unused connection can only be its close.
+    /// Whether the kept connection can still take a request. Where the far side has stirred, what it
+    /// has sent is read: for an unused connection that can only be its close.
     pub(super) fn usable(&mut self) -> bool {
-        self.drive(&mut idle_context()).is_pending() && self.sender.is_ready()
+        !self.stirred.0.load(Ordering::Relaxed) || self.rests()
+    }
+
+    /// Reads what there is, asks to be told of more, and tells whether the connection can take a
+    /// request.
+    fn rests(&mut self) -> bool {
+        self.stirred.0.store(false, Ordering::Relaxed);
+        let waker = Waker::from(Arc::clone(&self.stirred));
+        self.drive(&mut Context::from_waker(&waker)).is_pending() && self.sender.is_ready()
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
@@ -80,6 +95,7 @@ impl H1 {
         request: Request<SendBody>,
         mut watch: Watch,
     ) -> Result<Incoming, (Failure, Sent, Watch)> {
+        watch.adopt(self.alarm.take());
         let mut answer = pin!(self.sender.try_send_request(request));
         let mut look = |cx: &mut Context<'_>| {
             let closed = Pin::new(&mut self.driver).poll(cx).is_ready();
@@ -121,14 +137,30 @@ impl H1 {
     }
 
     /// Gives the connection back to its core's pool, if it is fit for another request.
-    fn give_back(mut self: Box<Self>) {
+    fn give_back(mut self: Box<Self>, watch: &mut Watch) {
         let Some(pools) = self.pools.upgrade() else { return };
-        if self.usable() {
+        if self.rests() {
             self.used = true;
+            self.alarm = watch.release();
             self.since = super::watch::now();
             let keep = self.keep;
             pools.mine().put(self, keep);
         }
+    }
+}
+
+/// Whether a kept connection's far side has sent something, its close perhaps. As a waker it is what
+/// the socket calls, so that a connection on which nothing has happened need not be looked at.
+#[derive(Default)]
+struct Stirred(AtomicBool);
+
+impl Wake for Stirred {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -151,7 +183,7 @@ impl H1Body {
     /// The next bytes: all that has arrived, in one piece.
     pub(super) fn poll_data(&mut self, cx: &mut Context<'_>, watch: &mut Watch) -> Poll<Option<Result<Bytes, Error>>> {
         if let Some(end) = self.held.take() {
-            return Poll::Ready(self.finish(end));
+            return Poll::Ready(self.finish(end, watch));
         }
         let mut burst = Burst::Empty;
         while burst.len() < GATHER {
@@ -164,7 +196,7 @@ impl H1Body {
                             self.held = Some(end);
                             Poll::Ready(Some(Ok(bytes)))
                         }
-                        None => Poll::Ready(self.finish(end)),
+                        None => Poll::Ready(self.finish(end, watch)),
                     };
                 }
                 Poll::Pending => break,
@@ -217,12 +249,12 @@ impl H1Body {
         }
     }
 
-    fn finish(&mut self, end: Result<(), Error>) -> Option<Result<Bytes, Error>> {
+    fn finish(&mut self, end: Result<(), Error>, watch: &mut Watch) -> Option<Result<Bytes, Error>> {
         let connection = self.connection.take();
         match end {
             Ok(()) => {
                 if let Some(connection) = connection {
-                    connection.give_back();
+                    connection.give_back(watch);
                 }
                 None
             }

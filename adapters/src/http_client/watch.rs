@@ -3,7 +3,8 @@
 //! A try has a deadline for its first byte, then one that moves with every read, and one for the
 //! whole. Only the nearest is armed, and a deadline that moves later does not touch the timer: when
 //! it fires too early it is armed again for what is left. So a stream of a thousand chunks costs a
-//! clock read per read and a timer operation a minute.
+//! clock read per read and a timer operation a minute. A kept connection keeps its last try's timer
+//! for the next one, so that short answers arm none at all.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -27,8 +28,11 @@ pub struct Watch {
     end: Instant,
     idle: Duration,
     timeouts: Timeouts,
-    sleep: Option<Pin<Box<Sleep>>>,
+    sleep: Option<Alarm>,
 }
+
+/// A timer of the runtime.
+pub(super) type Alarm = Pin<Box<Sleep>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -46,6 +50,16 @@ impl Watch {
         Self { started, due, phase: Phase::FirstByte, end, idle: timeouts.idle, timeouts: *timeouts, sleep: None }
     }
 
+    /// Takes over the timer of an earlier try, wherever it stands.
+    pub(super) fn adopt(&mut self, sleep: Option<Alarm>) {
+        self.sleep = sleep;
+    }
+
+    /// Gives the timer to whoever keeps it for the next try.
+    pub(super) fn release(&mut self) -> Option<Alarm> {
+        self.sleep.take()
+    }
+
     /// When the try started.
     #[must_use]
     pub fn started(&self) -> Instant {
@@ -61,10 +75,6 @@ impl Watch {
     pub fn touch(&mut self) {
         self.phase = Phase::Idle;
         self.due = (now() + self.idle).min(self.end);
-        let earlier = self.sleep.as_ref().is_some_and(|sleep| sleep.deadline().into_std() > self.due);
-        if earlier {
-            self.sleep = None;
-        }
     }
 
     /// Ready once a timer has run out. Call it last, when nothing else made progress.
@@ -72,6 +82,9 @@ impl Watch {
         loop {
             let due = self.due;
             let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due.into())));
+            if sleep.deadline().into_std() > due {
+                sleep.as_mut().reset(due.into());
+            }
             if sleep.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -119,6 +132,22 @@ mod tests {
         assert_eq!(run_out(&mut watch).await, ErrorKind::TimeoutIdle);
         let mut watch = Watch::start(&timeouts(5, 2, 3));
         assert_eq!(run_out(&mut watch).await, ErrorKind::TimeoutTotal);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_that_is_taken_over_changes_no_deadline() {
+        let mut watch = Watch::start(&timeouts(5, 2, 60));
+        for (pause, first_byte) in [(1, 5), (7, 5), (0, 3), (0, 30), (100, 5)] {
+            assert!(tokio::time::timeout(Duration::ZERO, run_out(&mut watch)).await.is_err());
+            let kept = watch.release();
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+            watch = Watch::start(&timeouts(first_byte, 2, 60));
+            watch.adopt(kept);
+            let begun = now();
+            assert_eq!(run_out(&mut watch).await, ErrorKind::TimeoutFirstByte);
+            assert_eq!((now() - begun).as_secs(), first_byte, "after {pause} s");
+            watch = Watch::start(&timeouts(first_byte, 2, 60));
+        }
     }
 
     #[tokio::test(start_paused = true)]

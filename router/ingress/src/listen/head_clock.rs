@@ -4,16 +4,20 @@
 //! callers who send a byte a second hold a thousand connections. hyper arms one timer when it
 //! begins to wait for a head and looks at it whenever the head is not complete. This timer is armed
 //! with the longer wait and shortens itself when the socket has been read in the meantime.
+//!
+//! hyper makes a timer for each head and drops it once the head is there. To arm one in the runtime's
+//! wheel and to take it out again costs more than reading the head, so all timers of a connection
+//! share one alarm there, which stays armed between them: one that is early is put right when it
+//! rings, once in an idle time and not once in a request.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
-use pin_project_lite::pin_project;
 
 /// Whether a connection's socket has been read since its timer was armed.
 #[derive(Debug, Clone, Default)]
@@ -26,17 +30,21 @@ impl Spoken {
     }
 }
 
+/// The runtime's timer of one connection. Only the connection's task ever takes the lock.
+type Alarm = Arc<Mutex<Option<Pin<Box<tokio::time::Sleep>>>>>;
+
 /// The timer of one HTTP/1.1 connection.
 #[derive(Debug)]
 pub(super) struct HeadClock {
     spoken: Spoken,
     head: Duration,
+    alarm: Alarm,
 }
 
 impl HeadClock {
     /// A head has to be complete `head` after its first byte.
     pub(super) fn new(spoken: Spoken, head: Duration) -> Self {
-        Self { spoken, head }
+        Self { spoken, head, alarm: Alarm::default() }
     }
 }
 
@@ -47,11 +55,8 @@ impl Timer for HeadClock {
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         self.spoken.0.store(false, Ordering::Relaxed);
-        Box::pin(HeadSleep {
-            sleep: tokio::time::sleep_until(deadline.into()),
-            spoken: self.spoken.clone(),
-            head: Some(self.head),
-        })
+        let (spoken, alarm) = (self.spoken.clone(), Arc::clone(&self.alarm));
+        Box::pin(HeadSleep { due: deadline, spoken, head: Some(self.head), alarm })
     }
 
     fn now(&self) -> Instant {
@@ -59,14 +64,12 @@ impl Timer for HeadClock {
     }
 }
 
-pin_project! {
-    struct HeadSleep {
-        #[pin]
-        sleep: tokio::time::Sleep,
-        spoken: Spoken,
-        // Taken when the head has begun.
-        head: Option<Duration>,
-    }
+struct HeadSleep {
+    due: Instant,
+    spoken: Spoken,
+    /// Taken when the head has begun.
+    head: Option<Duration>,
+    alarm: Alarm,
 }
 
 impl Sleep for HeadSleep {}
@@ -74,15 +77,27 @@ impl Sleep for HeadSleep {}
 impl Future for HeadSleep {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut this = self.project();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
         if this.spoken.0.load(Ordering::Relaxed)
             && let Some(head) = this.head.take()
         {
-            let due = (tokio::time::Instant::now() + head).min(this.sleep.deadline());
-            this.sleep.as_mut().reset(due);
+            this.due = this.due.min((tokio::time::Instant::now() + head).into_std());
         }
-        this.sleep.poll(cx)
+        let due = tokio::time::Instant::from_std(this.due);
+        let mut alarm = this.alarm.lock().unwrap_or_else(PoisonError::into_inner);
+        let sleep = alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if sleep.deadline() > due {
+            sleep.as_mut().reset(due);
+        }
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            if sleep.deadline() >= due {
+                return Poll::Ready(());
+            }
+            // It was armed for an earlier wait of this connection.
+            sleep.as_mut().reset(due);
+        }
     }
 }
 
@@ -111,5 +126,23 @@ mod tests {
         // Never longer than without a word, and what was read before the wait does not count.
         assert_eq!(waits(&clock, Some(80 * SECOND)).await, 90);
         assert_eq!(waits(&clock, None).await, 90);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_left_over_from_an_earlier_wait_neither_shortens_nor_lengthens_the_next() {
+        let clock = HeadClock::new(Spoken::default(), 15 * SECOND);
+        for pause in [1, 80, 95, 300] {
+            // A head that came: its timer is polled once and dropped.
+            let mut sleep = clock.sleep(90 * SECOND);
+            assert!(tokio::time::timeout(Duration::ZERO, &mut sleep).await.is_err());
+            drop(sleep);
+            tokio::time::sleep(pause * SECOND).await;
+            assert_eq!(waits(&clock, None).await, 90, "after {pause} s");
+            let mut sleep = clock.sleep(90 * SECOND);
+            assert!(tokio::time::timeout(Duration::ZERO, &mut sleep).await.is_err());
+            drop(sleep);
+            tokio::time::sleep(pause * SECOND).await;
+            assert_eq!(waits(&clock, Some(20 * SECOND)).await, 35, "after {pause} s");
+        }
     }
 }

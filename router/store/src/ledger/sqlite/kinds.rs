@@ -98,8 +98,8 @@ fn look_up(conn: &Connection, kind: &Kind) -> rusqlite::Result<i64> {
     Ok(conn.last_insert_rowid())
 }
 
-/// How a kind is known again without looking up a name: the shared strings of most rows are the very
-/// same ones. It holds them, so that no other string can stand at their place.
+/// How a kind is known again without looking up a name. The strings of most rows are the very same
+/// ones; only the model's name, which comes with each request, has to be compared.
 #[derive(Debug)]
 struct Sight {
     names: [Arc<str>; 5],
@@ -127,7 +127,7 @@ impl Sight {
     }
 
     fn is_of(&self, row: &UsageRow) -> bool {
-        self.names.iter().zip(names_of(row)).all(|(mine, its)| Arc::ptr_eq(mine, its))
+        self.names.iter().zip(names_of(row)).all(|(mine, its)| Arc::ptr_eq(mine, its) || mine == its)
             && (self.operation, self.stream, self.outcome) == (row.operation, row.stream, row.outcome)
             && (self.error, self.status, self.finish) == (row.error, row.status, row.finish)
             && self.attempts == row.attempts
