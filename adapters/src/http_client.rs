@@ -103,12 +103,46 @@ pub struct Outgoing<'a> {
     pub method: Method,
     /// Path and query on the origin.
     pub uri: Uri,
-    /// Makes the headers, `host` among them.
-    pub headers: &'a (dyn Fn() -> HeaderMap + Send + Sync),
+    /// The headers. `host` is among them or among those over them.
+    pub headers: &'a HeaderMap,
+    /// Headers that stand over those, in the place of any of the same name.
+    pub over: Option<&'a HeaderMap>,
     /// The body.
     pub body: SendBody,
     /// The timers.
-    pub timeouts: &'a Timeouts,
+    pub timeouts: Timeouts,
+}
+
+impl Outgoing<'_> {
+    /// The request as hyper takes it. A body that can be sent only once goes with the first.
+    fn request(&mut self) -> Request<SendBody> {
+        let mut request = Request::new(self.body.lend());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = merged(self.headers, self.over);
+        request
+    }
+}
+
+/// Few headers are put into a map that has room for them and for the length that hyper adds. Of many
+/// a clone is made, although it has to grow then: it keeps the places that were computed when the map
+/// was made, and only those over it are computed.
+fn merged(headers: &HeaderMap, over: Option<&HeaderMap>) -> HeaderMap {
+    const FEW: usize = 6;
+    let more = over.map_or(0, HeaderMap::len) + 1;
+    let mut merged = if headers.len() > FEW {
+        headers.clone()
+    } else {
+        let mut few = HeaderMap::with_capacity(headers.len() + more);
+        for (name, value) in headers {
+            few.append(name.clone(), value.clone());
+        }
+        few
+    };
+    for (name, value) in over.into_iter().flatten() {
+        merged.insert(name.clone(), value.clone());
+    }
+    merged
 }
 
 /// An answer's head, its body still on the wire, and the timer that goes on watching it.
@@ -162,36 +196,47 @@ impl HttpClient {
     ///
     /// # Errors
     /// Connect, timer and protocol errors, as provider errors that another target may cure.
-    pub async fn send(&self, out: Outgoing<'_>) -> Result<Incoming, Error> {
-        let watch = Watch::start(out.timeouts);
-        match self.exchange(out, watch).await {
-            Ok(incoming) => Ok(incoming),
-            Err(failure) => Err(failure.into_error(self.origin.authority_str())),
-        }
-    }
-
-    async fn exchange(&self, out: Outgoing<'_>, watch: Watch) -> Result<Incoming, Failure> {
-        let Outgoing { method, uri, headers, body, timeouts } = out;
+    // What an async function owns is copied into its state, and again into that of the next: the
+    // request is lent, and what seldom happens has a state of its own.
+    pub async fn send(&self, out: &mut Outgoing<'_>) -> Result<Incoming, Error> {
+        let mut watch = Watch::start(&out.timeouts);
         let kept = self.pools.mine().checkout(watch.started(), &self.settings);
         let lane = match kept {
             Some(lane) => lane,
-            None => Box::pin(self.open(timeouts.connect, &watch, None)).await?,
-        };
-        let reused = lane.reused();
-        let again = body.replay();
-        match lane.send(request(method.clone(), uri.clone(), headers(), body), watch).await {
-            Ok(incoming) => Ok(incoming),
-            Err((failure, sent, watch)) if failure.is_of_the_connection(&sent, reused) => {
-                let request = match (sent, again) {
-                    (Sent::Returned(request), _) => *request,
-                    (Sent::Gone, Some(body)) => request(method, uri, headers(), body),
-                    (Sent::Gone, None) => return Err(failure),
-                };
-                let lane = Box::pin(self.open(timeouts.connect, &watch, Some(watch.started()))).await?;
-                lane.send(request, watch).await.map_err(|(failure, _, _)| failure)
+            None => {
+                let open = Box::pin(self.open(out.timeouts.connect, &watch, None));
+                open.await.map_err(|failure| self.told(failure))?
             }
-            Err((failure, _, _)) => Err(failure),
+        };
+        let (reused, kept) = (lane.reused(), out.body.is_kept());
+        match lane.send(out.request(), &mut watch).await {
+            Ok(head) => Ok(head.watched(watch)),
+            Err((failure, sent)) if failure.is_of_the_connection(&sent, reused) => {
+                let request = match sent {
+                    Sent::Returned(request) => request,
+                    Sent::Gone if kept => Box::new(out.request()),
+                    Sent::Gone => return Err(self.told(failure)),
+                };
+                Box::pin(self.again(request, out.timeouts.connect, watch)).await
+            }
+            Err((failure, _)) => Err(self.told(failure)),
         }
+    }
+
+    /// Sends it on a connection that is younger than the try.
+    async fn again(
+        &self,
+        request: Box<Request<SendBody>>,
+        connect: Duration,
+        mut watch: Watch,
+    ) -> Result<Incoming, Error> {
+        let lane = self.open(connect, &watch, Some(watch.started())).await.map_err(|failure| self.told(failure))?;
+        let head = lane.send(*request, &mut watch).await.map_err(|(failure, _)| self.told(failure))?;
+        Ok(head.watched(watch))
+    }
+
+    fn told(&self, failure: Failure) -> Error {
+        failure.into_error(self.origin.authority_str())
     }
 
     /// A lane on a new connection, or a stream of one that somebody else is opening. With `than` only
@@ -274,16 +319,21 @@ impl Collected {
     }
 }
 
-fn request(method: Method, uri: Uri, headers: HeaderMap, body: SendBody) -> Request<SendBody> {
-    let mut request = Request::new(body);
-    *request.method_mut() = method;
-    *request.uri_mut() = uri;
-    *request.headers_mut() = headers;
-    request
+/// An answer's head, before the watch is put beside it.
+struct Head {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: UpstreamBody,
 }
 
-/// Splits a hyper response and puts the watch beside it.
-fn incoming<B>(response: Response<B>, wrap: impl FnOnce(B) -> UpstreamBody, watch: Watch) -> Incoming {
-    let (head, body) = response.into_parts();
-    Incoming { status: head.status, headers: head.headers, body: wrap(body), watch }
+impl Head {
+    /// Splits a hyper response.
+    fn of<B>(response: Response<B>, wrap: impl FnOnce(B) -> UpstreamBody) -> Self {
+        let (head, body) = response.into_parts();
+        Self { status: head.status, headers: head.headers, body: wrap(body) }
+    }
+
+    fn watched(self, watch: Watch) -> Incoming {
+        Incoming { status: self.status, headers: self.headers, body: self.body, watch }
+    }
 }

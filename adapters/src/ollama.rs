@@ -153,9 +153,8 @@ impl Ollama {
 
     async fn exchange(&self, prepared: Prepared) -> Result<Answer, Error> {
         let Prepared { plan, method, uri, headers, body, timeouts } = prepared;
-        let again = || headers.clone();
-        let out = Outgoing { method, uri, headers: &again, body, timeouts: &timeouts };
-        let mut incoming = self.client.send(out).await?;
+        let mut out = Outgoing { method, uri, headers: &headers, over: None, body, timeouts };
+        let mut incoming = self.client.send(&mut out).await?;
         if incoming.status.as_u16() >= 400 {
             let told = collect(&mut incoming.body, &mut incoming.watch, ERROR_BODY_CAP).await;
             // The status alone still tells what happened.

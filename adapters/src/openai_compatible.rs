@@ -84,22 +84,6 @@ impl OpenAiCompatible {
         })
     }
 
-    async fn exchange(&self, attempt: Try<'_>) -> Result<Answer, Error> {
-        let exchange = attempt.exchange;
-        let timeouts = attempt.timeouts;
-        let (payload, tap) = request::prepare(attempt, &self.quirks)?;
-        let headers = || request::headers(&exchange.headers, &self.fixed);
-        let out = Outgoing {
-            method: exchange.method.clone(),
-            uri: self.uri(exchange.operation, &exchange.path)?,
-            headers: &headers,
-            body: SendBody::from(payload),
-            timeouts: &timeouts,
-        };
-        let incoming = self.client.send(out).await?;
-        answer::read(incoming, exchange, tap, self.whole_answer_cap).await
-    }
-
     fn uri(&self, operation: Operation, path: &str) -> Result<Uri, Error> {
         if operation == Operation::Chat {
             return Ok(self.chat.clone());
@@ -119,7 +103,27 @@ impl Provider for OpenAiCompatible {
     }
 
     fn call<'a>(&'a self, attempt: Try<'a>) -> BoxFuture<'a, Result<Answer, Error>> {
-        Box::pin(self.exchange(attempt))
+        let (exchange, timeouts) = (attempt.exchange, attempt.timeouts);
+        let uri = match self.uri(exchange.operation, &exchange.path) {
+            Ok(uri) => uri,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
+        let (payload, reading) = match request::prepare(attempt, &self.quirks) {
+            Ok(prepared) => prepared,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
+        let mut out = Outgoing {
+            method: exchange.method.clone(),
+            uri,
+            headers: &exchange.headers,
+            over: Some(&self.fixed),
+            body: SendBody::from(payload),
+            timeouts,
+        };
+        Box::pin(async move {
+            let incoming = self.client.send(&mut out).await?;
+            answer::read(incoming, exchange, reading, self.whole_answer_cap).await
+        })
     }
 
     fn connections(&self) -> usize {

@@ -8,7 +8,7 @@
 //! `Pending`, when the socket is all there is to wait for.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker, ready};
@@ -17,17 +17,19 @@ use std::time::Instant;
 use atp_core::percore::PerCore;
 use atp_core::{Error, ErrorKind};
 use bytes::{Bytes, BytesMut};
-use http::Request;
+use http::{Request, Response};
 use hyper::body::{Body, Incoming as HyperBody};
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Connection, SendRequest};
 use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
 
 use super::connect::Socket;
 use super::payload::SendBody;
 use super::pool::Pool;
 use super::transport::{Failure, Sent, chain};
 use super::watch::{Alarm, Watch};
-use super::{Incoming, UpstreamBody, incoming};
+use super::{Head, UpstreamBody};
 
 /// Bytes gathered into one chunk at the most. What arrived in one burst goes out in one write; the
 /// bound keeps the copy inside the first-level cache.
@@ -90,50 +92,14 @@ impl H1 {
     }
 
     /// Sends a request and waits for the answer's head.
-    pub(super) async fn send(
+    pub(super) fn send(
         mut self: Box<Self>,
         request: Request<SendBody>,
-        mut watch: Watch,
-    ) -> Result<Incoming, (Failure, Sent, Watch)> {
+        watch: &mut Watch,
+    ) -> impl Future<Output = Result<Head, (Failure, Sent)>> + Send {
         watch.adopt(self.alarm.take());
-        let mut answer = pin!(self.sender.try_send_request(request));
-        let mut look = |cx: &mut Context<'_>| {
-            let closed = Pin::new(&mut self.driver).poll(cx).is_ready();
-            if let Poll::Ready(outcome) = answer.as_mut().poll(&mut idle_context()) {
-                return Poll::Ready(outcome.map_err(|mut error| {
-                    let sent = error.take_message().map_or(Sent::Gone, |r| Sent::Returned(Box::new(r)));
-                    (Failure::from_hyper(error.into_error()), sent)
-                }));
-            }
-            if closed {
-                let told =
-                    Error::provider(ErrorKind::ProviderCut, "the provider closed the connection before it answered");
-                return Poll::Ready(Err((Failure::Told(told), Sent::Gone)));
-            }
-            Poll::Pending
-        };
-        let mut written = false;
-        let outcome = std::future::poll_fn(|cx| {
-            // The first time there is a request to write and no answer to read. Later the answer may
-            // be there: a waker left with the driver then would be woken by whoever reads its body.
-            if std::mem::replace(&mut written, true)
-                && let Poll::Ready(outcome) = look(&mut idle_context())
-            {
-                return Poll::Ready(outcome);
-            }
-            if let Poll::Ready(outcome) = look(cx) {
-                return Poll::Ready(outcome);
-            }
-            watch.poll(cx).map(|error| Err((Failure::Told(error), Sent::Gone)))
-        })
-        .await;
-        match outcome {
-            Ok(response) => {
-                let wrap = |body| UpstreamBody::H1(H1Body { body, held: None, dry: false, connection: Some(self) });
-                Ok(incoming(response, wrap, watch))
-            }
-            Err((failure, sent)) => Err((failure, sent, watch)),
-        }
+        let answer = self.sender.try_send_request(request);
+        Sending { answer, connection: Some(self), watch, is_written: false }
     }
 
     /// Gives the connection back to its core's pool, if it is fit for another request.
@@ -146,6 +112,67 @@ impl H1 {
             let keep = self.keep;
             pools.mine().put(self, keep);
         }
+    }
+}
+
+pin_project! {
+    /// A request that has been handed to a connection, until the answer's head is there.
+    struct Sending<'w, A> {
+        #[pin]
+        answer: A,
+        // None once the head is there: the connection goes on with the answer's body.
+        connection: Option<Box<H1>>,
+        watch: &'w mut Watch,
+        is_written: bool,
+    }
+}
+
+impl<A> Sending<'_, A>
+where
+    A: Future<Output = Result<Response<HyperBody>, TrySendError<Request<SendBody>>>>,
+{
+    /// Drives the connection and looks whether the answer is there.
+    fn look(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Head, (Failure, Sent)>> {
+        let this = self.project();
+        let closed = this.connection.as_mut().is_none_or(|connection| connection.drive(cx).is_ready());
+        match this.answer.poll(&mut idle_context()) {
+            Poll::Ready(Ok(response)) => {
+                let connection = this.connection.take();
+                let wrap = |body| UpstreamBody::H1(H1Body { body, held: None, dry: false, connection });
+                Poll::Ready(Ok(Head::of(response, wrap)))
+            }
+            Poll::Ready(Err(mut error)) => {
+                let sent = error.take_message().map_or(Sent::Gone, |request| Sent::Returned(Box::new(request)));
+                Poll::Ready(Err((Failure::from_hyper(error.into_error()), sent)))
+            }
+            Poll::Pending if closed => {
+                let text = "the provider closed the connection before it answered";
+                let told = Error::provider(ErrorKind::ProviderCut, text);
+                Poll::Ready(Err((Failure::Told(told), Sent::Gone)))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<A> Future for Sending<'_, A>
+where
+    A: Future<Output = Result<Response<HyperBody>, TrySendError<Request<SendBody>>>>,
+{
+    type Output = Result<Head, (Failure, Sent)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // The first time there is a request to write and no answer to read. Later the answer may be
+        // there: a waker left with the driver then would be woken by whoever reads its body.
+        if std::mem::replace(self.as_mut().project().is_written, true)
+            && let Poll::Ready(outcome) = self.as_mut().look(&mut idle_context())
+        {
+            return Poll::Ready(outcome);
+        }
+        if let Poll::Ready(outcome) = self.as_mut().look(cx) {
+            return Poll::Ready(outcome);
+        }
+        self.project().watch.poll(cx).map(|error| Err((Failure::Told(error), Sent::Gone)))
     }
 }
 

@@ -21,7 +21,7 @@ use super::origin::Origin;
 use super::payload::SendBody;
 use super::transport::{Failure, Sent};
 use super::watch::Watch;
-use super::{ClientSettings, Incoming, UpstreamBody, incoming};
+use super::{ClientSettings, Head, UpstreamBody};
 
 /// Bytes that a provider may send on one stream before the caller has taken any. A connection's
 /// window has room for all its streams, so that callers who read slowly never hold up the others.
@@ -173,8 +173,8 @@ impl H2Lane {
     pub(super) async fn send(
         mut self,
         mut request: Request<SendBody>,
-        mut watch: Watch,
-    ) -> Result<Incoming, (Failure, Sent, Watch)> {
+        watch: &mut Watch,
+    ) -> Result<Head, (Failure, Sent)> {
         let target = std::mem::take(request.uri_mut());
         *request.uri_mut() = self.origin.absolute(target);
         request.headers_mut().remove(http::header::HOST);
@@ -189,13 +189,8 @@ impl H2Lane {
             watch.poll(cx).map(|error| Err((Failure::Told(error), Sent::Gone)))
         })
         .await;
-        match outcome {
-            Ok(response) => {
-                let slot = self.slot;
-                Ok(incoming(response, |body| UpstreamBody::H2(H2Body { body, slot: Some(slot) }), watch))
-            }
-            Err((failure, sent)) => Err((failure, sent, watch)),
-        }
+        let slot = self.slot;
+        outcome.map(|response| Head::of(response, |body| UpstreamBody::H2(H2Body { body, slot: Some(slot) })))
     }
 }
 

@@ -31,11 +31,16 @@ pub enum SendBody {
 }
 
 impl SendBody {
-    /// The same body from its start, or `None` where it can be sent only once.
-    pub(super) fn replay(&self) -> Option<Self> {
+    /// Whether it can be sent again.
+    pub(super) fn is_kept(&self) -> bool {
+        matches!(self, Self::Rope { .. })
+    }
+
+    /// The same body from its start; one that can be sent only once goes, and nothing is left.
+    pub(super) fn lend(&mut self) -> Self {
         match self {
-            Self::Rope { rope, .. } => Some(Self::from(rope.clone())),
-            Self::Once { .. } => None,
+            Self::Rope { rope, .. } => Self::from(rope.clone()),
+            Self::Once { .. } => std::mem::replace(self, Self::from(Rope::new())),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::opening::Openings;
 use super::payload::SendBody;
 use super::transport::{Failure, Reused, Sent};
 use super::watch::Watch;
-use super::{ClientSettings, Incoming};
+use super::{ClientSettings, Head};
 
 /// Kept connections. HTTP/1.1 ones are a stack: the one used last is the warmest and the least
 /// likely to have been closed, and those at the bottom grow old and are swept.
@@ -42,14 +42,12 @@ impl Lane {
         if used { Reused::Yes } else { Reused::No }
     }
 
-    pub(super) async fn send(
-        self,
-        request: Request<SendBody>,
-        watch: Watch,
-    ) -> Result<Incoming, (Failure, Sent, Watch)> {
+    /// Sends a request and waits for the answer's head.
+    pub(super) async fn send(self, request: Request<SendBody>, watch: &mut Watch) -> Result<Head, (Failure, Sent)> {
         match self {
             Self::H1(connection) => connection.send(request, watch).await,
-            Self::H2(lane) => lane.send(request, watch).await,
+            // Larger than the other, and paid for by it where it were not apart.
+            Self::H2(lane) => Box::pin(lane.send(request, watch)).await,
         }
     }
 }

@@ -13,6 +13,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use smallvec::SmallVec;
 
+use super::request::Reading;
 use crate::http_client::{Collected, Incoming, UpstreamBody, Watch, collect};
 
 /// The most of an error body that is kept: enough for any provider's explanation.
@@ -23,52 +24,56 @@ const ERROR_BODY_CAP: usize = 64 * 1024;
 const ROOM: usize = 12;
 
 /// Reads an answer as far as it has to be read before it can be passed on.
-pub(super) async fn read(
+pub(super) fn read(
     mut incoming: Incoming,
     exchange: &Exchange,
-    tap: StreamTap,
+    reading: Reading,
     cap: usize,
-) -> Result<Answer, Error> {
-    let raw = exchange.operation == Operation::Raw;
-    if incoming.status.as_u16() >= 400 {
-        return Err(refused(&mut incoming).await);
-    }
-    if !incoming.status.is_success() && !raw {
-        let text = format!(
-            "the provider answered with status {}, which is no answer to a model call",
-            incoming.status.as_u16()
-        );
-        return Err(Error::provider(ErrorKind::ProviderGarbled, text));
-    }
-    let mut headers = HeaderMap::with_capacity(ROOM);
-    let limits = errors::passthrough_headers(&incoming.headers, &mut headers, unix_now);
-    let status = incoming.status;
-    if content_type_is(&incoming.headers, b"text/event-stream") {
-        let body = StreamBody::new(incoming.body, incoming.watch, tap);
-        return Ok(Answer { status, headers, limits, body: Box::pin(body) });
-    }
-    if raw && incoming.headers.get(CONTENT_LENGTH).is_none() {
-        return Ok(Answer { status, headers, limits, body: through(incoming, SmallVec::new()) });
-    }
-    match collect(&mut incoming.body, &mut incoming.watch, cap).await? {
-        Collected::Whole(rope) => {
-            let json = content_type_is(&incoming.headers, b"application/json");
-            let mut report =
-                if json && !rope.is_empty() { read_reply(exchange.operation, &rope) } else { Report::default() };
-            report.complete = true;
-            report.content = true;
-            match report.failure.take() {
-                Some(failure) if !raw => Err(failure),
-                failure => {
-                    report.failure = failure;
-                    let body = Box::pin(FullBody::new(rope.to_bytes(), report));
-                    Ok(Answer { status, headers, limits, body })
+) -> impl Future<Output = Result<Answer, Error>> + Send {
+    let operation = exchange.operation;
+    let raw = operation == Operation::Raw;
+    // A block, not an async function: that would keep its arguments beside what it makes of them.
+    async move {
+        if incoming.status.as_u16() >= 400 {
+            return Err(refused(&mut incoming).await);
+        }
+        if !incoming.status.is_success() && !raw {
+            let text = format!(
+                "the provider answered with status {}, which is no answer to a model call",
+                incoming.status.as_u16()
+            );
+            return Err(Error::provider(ErrorKind::ProviderGarbled, text));
+        }
+        let mut headers = HeaderMap::with_capacity(ROOM);
+        let limits = errors::passthrough_headers(&incoming.headers, &mut headers, unix_now);
+        let status = incoming.status;
+        if content_type_is(&incoming.headers, b"text/event-stream") {
+            let body = StreamBody::new(incoming.body, incoming.watch, reading.tap());
+            return Ok(Answer { status, headers, limits, body: Box::pin(body) });
+        }
+        if raw && incoming.headers.get(CONTENT_LENGTH).is_none() {
+            return Ok(Answer { status, headers, limits, body: through(incoming, SmallVec::new()) });
+        }
+        match collect(&mut incoming.body, &mut incoming.watch, cap).await? {
+            Collected::Whole(rope) => {
+                let json = content_type_is(&incoming.headers, b"application/json");
+                let mut report =
+                    if json && !rope.is_empty() { read_reply(operation, &rope) } else { Report::default() };
+                report.complete = true;
+                report.content = true;
+                match report.failure.take() {
+                    Some(failure) if !raw => Err(failure),
+                    failure => {
+                        report.failure = failure;
+                        let body = Box::pin(FullBody::new(rope.to_bytes(), report));
+                        Ok(Answer { status, headers, limits, body })
+                    }
                 }
             }
-        }
-        Collected::TooLarge(rope) => {
-            let body = through(incoming, rope.into_parts().into_iter().collect());
-            Ok(Answer { status, headers, limits, body })
+            Collected::TooLarge(rope) => {
+                let body = through(incoming, rope.into_parts().into_iter().collect());
+                Ok(Answer { status, headers, limits, body })
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::going_on::impossible;
 
 /// Splices what has to change. Most often nothing does, and the caller's bytes are shared. Tells
 /// how the answer is to be read: whether a usage chunk in it is the router's own wish.
-pub(super) fn prepare(attempt: Try<'_>, quirks: &Quirks) -> Result<(Payload, StreamTap), Error> {
+pub(super) fn prepare<'a>(attempt: Try<'a>, quirks: &'a Quirks) -> Result<(Payload, Reading<'a>), Error> {
     let (exchange, continuity) = (attempt.exchange, attempt.continuity);
     let mut fields = Cow::Borrowed(&exchange.fields);
     let other_name = fields.model.as_deref().is_some_and(|asked| asked != attempt.model);
@@ -37,41 +37,52 @@ pub(super) fn prepare(attempt: Try<'_>, quirks: &Quirks) -> Result<(Payload, Str
             if exchange.operation != Operation::Raw {
                 quirks.edits(fields, &mut edits);
             }
-            (
-                Payload::Rope(edited(rope, fields, &edits)),
-                connected(tap(exchange, wants_usage), exchange, continuity, quirks),
-            )
+            let reading = Reading { continuity, ..Reading::of(exchange, wants_usage, quirks) };
+            (Payload::Rope(edited(rope, fields, &edits)), reading)
         }
         Payload::Once { head, rest } => {
             let model = other_name.then(|| literal(&exchange.headers, attempt.model));
             let head = edited(head, &fields, &edits(model.as_deref(), None));
-            (Payload::Once { head, rest }, tap(exchange, false))
+            (Payload::Once { head, rest }, Reading::of(exchange, false, quirks))
         }
     })
-}
-
-/// The tap of a stream that may be gone on with, or goes on with another.
-fn connected(tap: StreamTap, exchange: &Exchange, continuity: Continuity<'_>, quirks: &Quirks) -> StreamTap {
-    match continuity {
-        Continuity::Remember if exchange.operation == Operation::Chat && exchange.stream => tap.remembering(),
-        Continuity::Continue(resume) => tap.going_on(resume, quirks.echo),
-        Continuity::None | Continuity::Remember => tap,
-    }
 }
 
 fn cannot_go_on() -> Error {
     impossible("the answer that broke off is one that cannot be gone on with", Retry::Never)
 }
 
-/// How a stream that answers this exchange is read along.
-fn tap(exchange: &Exchange, strip_usage: bool) -> StreamTap {
-    let completion = matches!(exchange.operation, Operation::Chat | Operation::Completions);
-    let mode = match (completion, strip_usage) {
-        (false, _) => TapMode::Foreign,
-        (true, false) => TapMode::Observe,
-        (true, true) => TapMode::StripUsage,
-    };
-    StreamTap::new(mode).expecting(exchange.fields.n.unwrap_or(1))
+/// How a stream that answers an exchange is read along. The tap itself is made where there is a stream.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    mode: TapMode,
+    exchange: &'a Exchange,
+    continuity: Continuity<'a>,
+    quirks: &'a Quirks,
+}
+
+impl<'a> Reading<'a> {
+    fn of(exchange: &'a Exchange, strip_usage: bool, quirks: &'a Quirks) -> Self {
+        let completion = matches!(exchange.operation, Operation::Chat | Operation::Completions);
+        let mode = match (completion, strip_usage) {
+            (false, _) => TapMode::Foreign,
+            (true, false) => TapMode::Observe,
+            (true, true) => TapMode::StripUsage,
+        };
+        Self { mode, exchange, continuity: Continuity::None, quirks }
+    }
+
+    pub(super) fn tap(self) -> StreamTap {
+        let tap = StreamTap::new(self.mode).expecting(self.exchange.fields.n.unwrap_or(1));
+        match self.continuity {
+            // A stream that may be gone on with, or goes on with another.
+            Continuity::Remember if self.exchange.operation == Operation::Chat && self.exchange.stream => {
+                tap.remembering()
+            }
+            Continuity::Continue(resume) => tap.going_on(resume, self.quirks.echo),
+            Continuity::None | Continuity::Remember => tap,
+        }
+    }
 }
 
 /// The model's name as it stands in a body of this content type: bare in a form, quoted in JSON.
@@ -92,14 +103,4 @@ fn edits<'a>(model: Option<&'a str>, options: Option<&'a str>) -> Edits<'a> {
 
 fn edited(rope: Rope, fields: &Fields, edits: &[Edit<'_>]) -> Rope {
     if edits.is_empty() { rope } else { splice(&rope, fields, edits) }
-}
-
-/// The caller's headers with the provider's own over them.
-pub(super) fn headers(caller: &HeaderMap, fixed: &HeaderMap) -> HeaderMap {
-    // A clone keeps the places that were computed when the map was made; only ours are computed.
-    let mut headers = caller.clone();
-    for (name, value) in fixed {
-        headers.insert(name.clone(), value.clone());
-    }
-    headers
 }

@@ -167,13 +167,10 @@ pub(crate) fn rope(text: &'static [u8]) -> SendBody {
 
 /// Sends one request.
 pub(crate) async fn send(client: &HttpClient, body: SendBody) -> Result<Incoming, Error> {
-    let headers = || {
-        let mut headers = HeaderMap::new();
-        headers.insert(http::header::HOST, client.origin().host_header().clone());
-        headers
-    };
+    let headers = HeaderMap::from_iter([(http::header::HOST, client.origin().host_header().clone())]);
     let uri = client.origin().target("/chat/completions").unwrap();
-    client.send(Outgoing { method: Method::POST, uri, headers: &headers, body, timeouts: &timeouts() }).await
+    let mut out = Outgoing { method: Method::POST, uri, headers: &headers, over: None, body, timeouts: timeouts() };
+    client.send(&mut out).await
 }
 
 /// Sends one request in a task of its own.
