@@ -14,7 +14,8 @@ use atp_core::port::Gateway;
 use atp_core::{Error, ErrorKind, Operation, RequestId};
 use bytes::Bytes;
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use rand::RngExt;
 
@@ -46,41 +47,42 @@ impl Entrance {
         Self(Arc::new(Inner { gateway, settings, control, drain, routes: routes::Table::new() }))
     }
 
-    /// Answers one request.
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<OutBody>, Infallible> {
-        let asked = asked(clock::now(), &request);
-        let mut response = match self.dispatch(request, &asked).await {
+    /// Answers one request. Its head is lent: what an async function owns is copied into its state,
+    /// and again into that of the next.
+    async fn answer(&self, head: &mut Parts, body: Incoming, asked: &Asked) -> Response<OutBody> {
+        let mut response = match self.dispatch(head, body, asked).await {
             Ok(response) => response,
-            Err(refused) => self.refuse(&refused, &asked),
+            Err(refused) => self.refuse(&refused, asked),
         };
         if self.0.drain.phase() >= Phase::Leaving {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(response)
+        response
     }
 
-    async fn dispatch(&self, request: Request<Incoming>, asked: &Asked) -> Result<Response<OutBody>, Refused> {
-        let route = self.0.routes.find(request.method(), request.uri().path());
-        match route {
+    async fn dispatch(&self, head: &mut Parts, body: Incoming, asked: &Asked) -> Result<Response<OutBody>, Refused> {
+        match self.0.routes.find(&head.method, head.uri.path()) {
             Route::Operation(operation, path) => {
-                handle::operation(&self.0, request, operation, path, asked).await.map_err(Refused::of(operation))
+                let answer = handle::operation(&self.0, head, body, operation, path, asked);
+                answer.await.map_err(Refused::of(operation))
             }
             Route::Raw { provider, rest } => {
                 let (provider, rest) = (Arc::from(provider), Arc::from(rest));
-                handle::raw(&self.0, request, provider, rest, asked).await.map_err(Refused::of(Operation::Raw))
+                let answer = Box::pin(handle::raw(&self.0, head, body, provider, rest, asked));
+                answer.await.map_err(Refused::of(Operation::Raw))
             }
-            Route::Models => handle::models(&self.0, &request, asked).map_err(Refused::from),
-            Route::Model(name) => handle::model_card(&self.0, &request, name, asked).map_err(Refused::from),
-            Route::WrongMethod(allowed) => Err(wrong_method(&request, allowed).into()),
-            Route::Unknown => self.control(&request).ok_or_else(|| unknown(&request).into()),
+            Route::Models => handle::models(&self.0, head, asked).map_err(Refused::from),
+            Route::Model(name) => handle::model_card(&self.0, head, name, asked).map_err(Refused::from),
+            Route::WrongMethod(allowed) => Err(wrong_method(head, allowed).into()),
+            Route::Unknown => self.control(head).ok_or_else(|| unknown(head).into()),
         }
     }
 
-    fn control(&self, request: &Request<Incoming>) -> Option<Response<OutBody>> {
-        if request.method() != http::Method::GET {
+    fn control(&self, head: &Parts) -> Option<Response<OutBody>> {
+        if head.method != http::Method::GET {
             return None;
         }
-        (self.0.control)(request.uri().path()).map(|response| response.map(OutBody::full))
+        (self.0.control)(head.uri.path()).map(|response| response.map(OutBody::full))
     }
 
     fn refuse(&self, refused: &Refused, asked: &Asked) -> Response<OutBody> {
@@ -95,7 +97,10 @@ impl hyper::service::Service<Request<Incoming>> for Entrance {
     type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        Box::pin(self.clone().answer(request))
+        let entrance = self.clone();
+        let (mut head, body) = request.into_parts();
+        let asked = asked(clock::now(), &head.headers);
+        Box::pin(async move { Ok(entrance.answer(&mut head, body, &asked).await) })
     }
 }
 
@@ -117,22 +122,22 @@ impl From<Error> for Refused {
     }
 }
 
-fn asked(received: Instant, request: &Request<Incoming>) -> Asked {
+fn asked(received: Instant, headers: &HeaderMap) -> Asked {
     let id = RequestId::from_parts(clock::unix_millis(received), rand::rng().random());
-    let correlation = request.headers().get(CORRELATION_ID).or_else(|| request.headers().get(REQUEST_ID)).cloned();
+    let correlation = headers.get(CORRELATION_ID).or_else(|| headers.get(REQUEST_ID)).cloned();
     Asked { id, received, correlation }
 }
 
-fn wrong_method(request: &Request<Incoming>, allowed: &str) -> Error {
-    let text = format!("{} {} does not exist; use {allowed}", request.method(), request.uri().path());
+fn wrong_method(head: &Parts, allowed: &str) -> Error {
+    let text = format!("{} {} does not exist; use {allowed}", head.method, head.uri.path());
     Error::caller(ErrorKind::MethodNotAllowed, text)
 }
 
-fn unknown(request: &Request<Incoming>) -> Error {
+fn unknown(head: &Parts) -> Error {
     let text = format!(
         "{} {} does not exist here; chat is POST /v1/chat/completions, the models are at GET /v1/models",
-        request.method(),
-        request.uri().path()
+        head.method,
+        head.uri.path()
     );
     Error::caller(ErrorKind::NotFound, text)
 }

@@ -1,5 +1,7 @@
 //! Answers on their way out: the one place that makes HTTP responses of replies and errors.
 
+mod value;
+
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -148,22 +150,21 @@ fn failure(error: &Error) -> Response<OutBody> {
 }
 
 fn notes(notes: &Notes, received: Instant, headers: &mut HeaderMap) {
-    let text = |text: &str| HeaderValue::from_str(text).ok();
     let mut put = |name: HeaderName, value: Option<HeaderValue>| {
         if let Some(value) = value {
             headers.insert(name, value);
         }
     };
-    put(PROVIDER, notes.provider.as_deref().and_then(text));
-    put(MODEL, notes.model.as_deref().and_then(text));
-    put(COST, notes.cost.and_then(|cost| text(&cost.to_string())));
-    put(ATTEMPTS, (notes.attempts > 0).then(|| HeaderValue::from(notes.attempts)));
+    put(PROVIDER, notes.provider.as_ref().and_then(value::name));
+    put(MODEL, notes.model.as_ref().and_then(value::name));
+    put(COST, notes.cost.and_then(value::dollars));
+    put(ATTEMPTS, Some(notes.attempts).filter(|tries| *tries > 0).and_then(|tries| value::number(tries.into())));
     put(CACHE, notes.reused.map(|reused| HeaderValue::from_static(reused.label())));
     // A header only where there was a wait: most requests have none.
     let queued = (!notes.queued.is_zero()).then(|| notes.queued.as_micros().div_ceil(1_000) as u64);
-    put(QUEUED, queued.map(HeaderValue::from));
+    put(QUEUED, queued.and_then(value::number));
     let own = (clock::now() - received).saturating_sub(notes.waited).saturating_sub(notes.queued);
-    put(OVERHEAD, Some(HeaderValue::from(own.as_micros() as u64)));
+    put(OVERHEAD, value::number(own.as_micros() as u64));
 }
 
 /// An answer's body on its way to the caller. Dropping it, as hyper does when the caller leaves,
@@ -213,7 +214,7 @@ impl Relay {
         if self.trailers == Trailers::Unasked {
             return None;
         }
-        let cost = HeaderValue::from_str(&self.body.cost()?.to_string()).ok()?;
+        let cost = value::dollars(self.body.cost()?)?;
         Some(Frame::trailers(HeaderMap::from_iter([(COST, cost)])))
     }
 }

@@ -56,7 +56,7 @@ fn odd_backslashes(bytes: &[u8]) -> bool {
 
 /// The offset of the first quote. Keys and short values end within two words, where a search that
 /// is prepared for long runs takes longer to begin than to find.
-fn find_quote(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn find_quote(bytes: &[u8]) -> Option<usize> {
     let Some((words, rest)) = bytes.split_first_chunk::<16>() else {
         return bytes.iter().position(|byte| *byte == b'"');
     };

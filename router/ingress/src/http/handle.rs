@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use atp_core::{Caller, Error, ErrorKind, Exchange, Fields, Operation, Payload};
 use atp_dialects::openai::models as listing;
+use http::Response;
 use http::header::{self, HeaderMap, HeaderName};
-use http::{Request, Response};
+use http::request::Parts;
 use hyper::body::Incoming;
 use smallvec::SmallVec;
 
@@ -25,16 +26,16 @@ const MODERATION_DEFAULT: &str = "omni-moderation-latest";
 /// A model call.
 pub(super) async fn operation(
     inner: &Inner,
-    request: Request<Incoming>,
+    head: &mut Parts,
+    body: Incoming,
     operation: Operation,
     path: Arc<str>,
     asked: &Asked,
 ) -> Result<Response<OutBody>, Error> {
-    let (caller, limits) = admit(inner, request.headers())?;
-    let (parts, body) = request.into_parts();
-    let Wishes { patience, qos, session, reuse, restarts } = Wishes::read(&parts.headers, &caller)?;
-    let mut intake = Intake::new(body, &parts.headers, &limits, asked.received)?;
-    let (payload, fields) = match form::boundary(&parts.headers) {
+    let (caller, limits) = admit(inner, &head.headers)?;
+    let Wishes { patience, qos, session, reuse, restarts } = Wishes::read(&head.headers, &caller)?;
+    let mut intake = Intake::new(body, &head.headers, &limits, asked.received)?;
+    let (payload, fields) = match form::boundary(&head.headers) {
         Some(boundary) => form::read(intake, &boundary).await?,
         None => {
             let (rope, fields) = intake::json(&mut intake, operation).await?;
@@ -43,15 +44,15 @@ pub(super) async fn operation(
     };
     let stream = fields.stream == Some(true);
     // Looked up here, because `te` is between the caller and the router and goes no further.
-    let trailers = if stream { Trailers::of(&parts.headers) } else { Trailers::Unasked };
+    let trailers = if stream { Trailers::of(&head.headers) } else { Trailers::Unasked };
     let exchange = Exchange {
         id: asked.id,
         caller,
         operation,
         model: model(operation, &fields)?,
-        method: parts.method,
+        method: std::mem::take(&mut head.method),
         path,
-        headers: forwardable(parts.headers),
+        headers: forwardable(std::mem::take(&mut head.headers)),
         payload,
         stream,
         fields,
@@ -68,16 +69,16 @@ pub(super) async fn operation(
 /// A request that is passed on to one provider as it is.
 pub(super) async fn raw(
     inner: &Inner,
-    request: Request<Incoming>,
+    head: &mut Parts,
+    body: Incoming,
     provider: Arc<str>,
     rest: Arc<str>,
     asked: &Asked,
 ) -> Result<Response<OutBody>, Error> {
-    let (caller, limits) = admit(inner, request.headers())?;
-    let (parts, body) = request.into_parts();
-    let Wishes { patience, qos, session, reuse, restarts } = Wishes::read(&parts.headers, &caller)?;
-    let intake = Intake::new(body, &parts.headers, &limits, asked.received)?;
-    let path = match parts.uri.query() {
+    let (caller, limits) = admit(inner, &head.headers)?;
+    let Wishes { patience, qos, session, reuse, restarts } = Wishes::read(&head.headers, &caller)?;
+    let intake = Intake::new(body, &head.headers, &limits, asked.received)?;
+    let path = match head.uri.query() {
         Some(query) => Arc::from(format!("{rest}?{query}")),
         None => rest,
     };
@@ -86,9 +87,9 @@ pub(super) async fn raw(
         caller,
         operation: Operation::Raw,
         model: provider,
-        method: parts.method,
+        method: std::mem::take(&mut head.method),
         path,
-        headers: forwardable(parts.headers),
+        headers: forwardable(std::mem::take(&mut head.headers)),
         payload: form::opaque(intake, RAW_HELD).await?,
         stream: false,
         fields: Fields::default(),
@@ -104,19 +105,14 @@ pub(super) async fn raw(
 }
 
 /// `GET /v1/models`.
-pub(super) fn models(inner: &Inner, request: &Request<Incoming>, asked: &Asked) -> Result<Response<OutBody>, Error> {
-    admit(inner, request.headers())?;
+pub(super) fn models(inner: &Inner, head: &Parts, asked: &Asked) -> Result<Response<OutBody>, Error> {
+    admit(inner, &head.headers)?;
     Ok(respond::bytes("application/json", listing::list(&inner.gateway.models()), asked))
 }
 
 /// `GET /v1/models/{name}`.
-pub(super) fn model_card(
-    inner: &Inner,
-    request: &Request<Incoming>,
-    name: &str,
-    asked: &Asked,
-) -> Result<Response<OutBody>, Error> {
-    admit(inner, request.headers())?;
+pub(super) fn model_card(inner: &Inner, head: &Parts, name: &str, asked: &Asked) -> Result<Response<OutBody>, Error> {
+    admit(inner, &head.headers)?;
     let name = percent_decoded(name);
     match inner.gateway.model(&name) {
         Some(card) => Ok(respond::bytes("application/json", listing::one(&card), asked)),

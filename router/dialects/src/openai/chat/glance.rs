@@ -12,7 +12,7 @@ use atp_core::Report;
 use memchr::memmem::Finder;
 
 use super::reader::finish_reason;
-use super::usage::usage;
+use super::usage::{plain_usage, usage};
 use crate::json::skip::{Nested, Quoted, skip_space};
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
@@ -25,7 +25,8 @@ pub(super) fn read(body: &[u8]) -> Option<Report> {
     if whole.first() != Some(&b'{') || whole.last() != Some(&b'}') || ERROR.find(whole).is_some() {
         return None;
     }
-    let told = usage(object(value(whole, &USAGE)?)?)?;
+    let usage_value = value(whole, &USAGE)?;
+    let told = plain_usage(usage_value).or_else(|| usage(object(usage_value)?))?;
     let finish = finish_reason(text(value(whole, &FINISH)?)?)?;
     Some(Report { usage: Some(told), finish: Some(finish), content: true, complete: true, failure: None })
 }

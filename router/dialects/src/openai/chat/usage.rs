@@ -2,6 +2,7 @@
 
 use atp_core::Usage;
 
+use crate::json::skip::{find_quote, is_space};
 use crate::json::text::{Number, number};
 use crate::json::view::members;
 
@@ -11,7 +12,7 @@ use crate::json::view::members;
 /// (`input_tokens`, `output_tokens`), `DeepSeek`'s `prompt_cache_hit_tokens`, and Anthropic's, which
 /// alone does not count cached tokens as input.
 pub(super) fn usage(raw: &[u8]) -> Option<Usage> {
-    if let Some(told) = plain(raw) {
+    if let Some((told, [])) = plain(raw) {
         return told.usage();
     }
     let mut told = Told::default();
@@ -20,6 +21,12 @@ pub(super) fn usage(raw: &[u8]) -> Option<Usage> {
         told.read(member.key, member.raw);
     }
     told.usage()
+}
+
+/// Reads a `usage` object of the shape that nearly every provider sends from the front of `rest`; `None`
+/// where something else stands there.
+pub(super) fn plain_usage(rest: &[u8]) -> Option<Usage> {
+    plain(rest)?.0.usage()
 }
 
 /// Where in a usage object a member stands.
@@ -36,23 +43,23 @@ enum Place {
 }
 
 /// Reads the shape that nearly every provider sends, in one walk over its bytes: whole numbers and
-/// nulls, and objects of such one level deep. `None` where anything else stands in it.
-fn plain(raw: &[u8]) -> Option<Told> {
+/// nulls, and objects of such one level deep. What was told, and what stands behind it; `None` where
+/// anything else stands in it.
+fn plain(raw: &[u8]) -> Option<(Told, &[u8])> {
     let mut told = Told::default();
     let mut place = Place::Top;
     let mut rest = raw.strip_prefix(b"{")?;
     loop {
-        rest = rest.trim_ascii_start();
-        rest = match rest.split_first()? {
+        rest = match trim(rest).split_first()? {
             (b',', behind) => behind,
-            (b'}', []) if place == Place::Top => return Some(told),
-            (b'}', behind) if place != Place::Top => {
+            (b'}', behind) if place == Place::Top => return Some((told, behind)),
+            (b'}', behind) => {
                 place = Place::Top;
                 behind
             }
             (b'"', behind) => {
-                let (key, behind) = behind.split_at_checked(behind.iter().position(|byte| *byte == b'"')?)?;
-                let value = behind.get(1..)?.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+                let (key, behind) = behind.split_at_checked(find_quote(behind)?)?;
+                let value = trim(trim(behind.get(1..)?).strip_prefix(b":")?);
                 match value.first()? {
                     b'{' if place == Place::Top => {
                         place = details(key);
@@ -65,6 +72,11 @@ fn plain(raw: &[u8]) -> Option<Told> {
             _ => return None,
         };
     }
+}
+
+/// Behind white space, of which compact JSON has none: one look decides.
+fn trim(rest: &[u8]) -> &[u8] {
+    if rest.first().is_some_and(|byte| is_space(*byte)) { rest.trim_ascii_start() } else { rest }
 }
 
 fn details(key: &[u8]) -> Place {
@@ -90,12 +102,18 @@ struct Told {
 impl Told {
     /// Takes a whole number from the front of `value`; what stands behind it.
     fn count<'a>(&mut self, place: Place, key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
-        let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let (number, behind) = value.split_at_checked(digits)?;
-        if digits == 0 || digits > 18 || matches!(behind.first(), Some(b'.' | b'e' | b'E')) {
+        let (mut number, mut digits, mut behind) = (0u64, 0, value);
+        while let Some((digit @ b'0'..=b'9', next)) = behind.split_first() {
+            // Eighteen digits fit; a number of more is left to the scan.
+            if digits == 18 {
+                return None;
+            }
+            number = number * 10 + u64::from(digit - b'0');
+            (digits, behind) = (digits + 1, next);
+        }
+        if digits == 0 || matches!(behind.first(), Some(b'.' | b'e' | b'E')) {
             return None;
         }
-        let number = number.iter().fold(0u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
         let slot = match (place, key) {
             (Place::Top, b"prompt_tokens" | b"input_tokens") => &mut self.input,
             (Place::Top, b"completion_tokens" | b"output_tokens") => &mut self.output,
@@ -185,7 +203,7 @@ mod tests {
                 let member = member.unwrap();
                 told.read(member.key, member.raw);
             }
-            assert_eq!(plain(raw).unwrap().usage(), told.usage(), "{}", String::from_utf8_lossy(raw));
+            assert_eq!(plain(raw).unwrap().0.usage(), told.usage(), "{}", String::from_utf8_lossy(raw));
         }
     }
 
