@@ -35,7 +35,7 @@ pub(super) fn name(name: &Arc<str>) -> Option<HeaderValue> {
 
 /// A whole number.
 pub(super) fn number(value: u64) -> Option<HeaderValue> {
-    // Nearly every answer is the first try's.
+    // Nearly every answer is that of the first try's.
     if value == 1 {
         return Some(HeaderValue::from_static("1"));
     }
