@@ -9,8 +9,8 @@ use atp_core::{Answer, AnswerBody, Error, ErrorKind, Exchange, FullBody, Operati
 use atp_dialects::openai::chat::{StreamTap, read_reply};
 use atp_dialects::openai::errors;
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 
 use super::request::Reading;
@@ -46,8 +46,8 @@ pub(super) fn read(
         }
         let mut headers = HeaderMap::with_capacity(ROOM);
         let limits = errors::passthrough_headers(&incoming.headers, &mut headers, unix_now);
-        let status = incoming.status;
-        if content_type_is(&incoming.headers, b"text/event-stream") {
+        let (status, kind) = (incoming.status, Kind::of(&incoming.headers));
+        if kind == Kind::Events {
             let body = StreamBody::new(incoming.body, incoming.watch, reading.tap());
             return Ok(Answer { status, headers, limits, body: Box::pin(body) });
         }
@@ -56,9 +56,11 @@ pub(super) fn read(
         }
         match collect(&mut incoming.body, &mut incoming.watch, cap).await? {
             Collected::Whole(rope) => {
-                let json = content_type_is(&incoming.headers, b"application/json");
-                let mut report =
-                    if json && !rope.is_empty() { read_reply(operation, &rope) } else { Report::default() };
+                let mut report = if kind == Kind::Json && !rope.is_empty() {
+                    read_reply(operation, &rope)
+                } else {
+                    Report::default()
+                };
                 report.complete = true;
                 report.content = true;
                 match report.failure.take() {
@@ -92,9 +94,26 @@ fn unix_now() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
-fn content_type_is(headers: &HeaderMap, wanted: &[u8]) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return false };
-    value.as_bytes().get(..wanted.len()).is_some_and(|start| start.eq_ignore_ascii_case(wanted))
+/// What an answer is made of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Events,
+    Json,
+    Other,
+}
+
+impl Kind {
+    fn of(headers: &HeaderMap) -> Self {
+        let told = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        let is = |wanted: &[u8]| told.get(..wanted.len()).is_some_and(|start| start.eq_ignore_ascii_case(wanted));
+        if is(b"application/json") {
+            Self::Json
+        } else if is(b"text/event-stream") {
+            Self::Events
+        } else {
+            Self::Other
+        }
+    }
 }
 
 fn through(incoming: Incoming, first: Pieces) -> BoxBody {
