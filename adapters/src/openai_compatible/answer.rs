@@ -27,7 +27,7 @@ const ROOM: usize = 12;
 pub(super) fn read(
     mut incoming: Incoming,
     exchange: &Exchange,
-    reading: Reading,
+    reading: Reading<'_>,
     cap: usize,
 ) -> impl Future<Output = Result<Answer, Error>> + Send {
     let operation = exchange.operation;

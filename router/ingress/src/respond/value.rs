@@ -10,9 +10,12 @@ use http::HeaderValue;
 /// How many names a thread keeps: those of the models and providers that are asked for at a time.
 const KEPT: usize = 16;
 
+/// A name, and how it stands in a header.
+type Kept = Option<(Arc<str>, HeaderValue)>;
+
 thread_local! {
     /// Each name at a place that follows from where its text lies in memory.
-    static NAMES: RefCell<[Option<(Arc<str>, HeaderValue)>; KEPT]> = const { RefCell::new([const { None }; KEPT]) };
+    static NAMES: RefCell<[Kept; KEPT]> = const { RefCell::new([const { None }; KEPT]) };
 }
 
 /// A name as a header's value; `None` for one that no header can carry.
