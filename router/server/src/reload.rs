@@ -85,6 +85,8 @@ pub fn load(file: Option<&std::path::Path>) -> Result<Resolved, crate::config::C
 pub(crate) struct Watch {
     watcher: Option<RecommendedWatcher>,
     changed: mpsc::Receiver<()>,
+    /// Something has changed and may not be left alone yet: whoever stops waiting for that loses nothing.
+    unsettled: bool,
     folders: Vec<PathBuf>,
     /// The names of the files that matter; shared with the watcher's thread.
     names: Arc<ArcSwap<Vec<OsString>>>,
@@ -111,7 +113,7 @@ impl Watch {
         });
         let watcher =
             watcher.inspect_err(|error| tracing::warn!(%error, "files are not watched; reload by SIGHUP")).ok();
-        let mut watch = Self { watcher, changed, folders: Vec::new(), names };
+        let mut watch = Self { watcher, changed, unsettled: false, folders: Vec::new(), names };
         watch.follow(config);
         watch
     }
@@ -138,9 +140,29 @@ impl Watch {
 
     /// Resolves once something changed and has been left alone for [`SETTLE`]. Cancel-safe.
     pub(crate) async fn changed(&mut self) {
-        if self.changed.recv().await.is_none() {
+        if !self.unsettled && self.changed.recv().await.is_none() {
             return std::future::pending().await;
         }
+        self.unsettled = true;
         while tokio::time::timeout(SETTLE, self.changed.recv()).await.is_ok_and(|more| more.is_some()) {}
+        self.unsettled = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_is_not_lost_when_something_else_comes_first() {
+        let (tell, changed) = mpsc::channel(1);
+        let mut watch = Watch { watcher: None, changed, unsettled: false, folders: Vec::new(), names: Arc::default() };
+        tell.try_send(()).unwrap();
+        // A sweep comes while the file is not left alone yet.
+        assert!(timeout(SETTLE / 4, watch.changed()).await.is_err());
+        assert!(timeout(SETTLE * 10, watch.changed()).await.is_ok(), "the change is told once it has settled");
+        assert!(timeout(SETTLE * 2, watch.changed()).await.is_err(), "and only once");
     }
 }
