@@ -319,7 +319,7 @@ impl Books {
             Ending::Served => report.failure.as_ref().map_or(Ending::Served, Ending::Failed),
             other => other,
         };
-        let tokens = self.settle_bill(report, now);
+        let tokens = self.settle_bill(ending, report, now);
         self.try_ended(ending, now, tokens);
         self.permit = None;
         self.charged = self.count_usage(ending, report);
@@ -327,9 +327,10 @@ impl Books {
     }
 
     /// Corrects what was charged to what was used, which is returned.
-    fn settle_bill(&mut self, report: &Report, now: Instant) -> u64 {
-        // What a provider was asked and refused, or failed at, was not used.
-        let asked = self.status != 0 && (self.trying || self.broken.is_some());
+    fn settle_bill(&mut self, ending: Ending<'_>, report: &Report, now: Instant) -> u64 {
+        // What a provider was asked and refused, or failed at, was not used; what a caller leaves was.
+        let begun = self.status != 0 && (self.trying || self.broken.is_some());
+        let asked = begun || (self.trying && matches!(ending, Ending::Left));
         let (asked, usage) = (if asked { Asked::Yes } else { Asked::No }, self.joined(report.usage));
         let tokens = self.bill.as_mut().map_or(0, |bill| bill.settle(usage, asked));
         if let Some(hedging) = self.route.as_ref().and_then(|route| route.hedge.as_ref()) {

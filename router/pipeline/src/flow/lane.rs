@@ -74,15 +74,6 @@ pub(super) struct Slot {
     pub(super) in_flight: u32,
     /// Tokens that the pace admitted; 0 where none is known.
     pub(super) paced: u64,
-    pub(super) kind: Kind,
-}
-
-/// What a slot was taken for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Try,
-    /// To find out whether the lane is well again.
-    Probe,
 }
 
 /// Why no slot is to be had, and whether time alone changes that.
@@ -150,7 +141,7 @@ impl LaneCell {
         let max = self.max.load(Telling::Relaxed);
         let up_to = |limit| Shares::of(limit, max, asker.gold).slots(asker.qos, asker.idle);
         if !self.pace.is_known() {
-            return self.slots.try_take(up_to).map(|in_flight| Slot { in_flight, paced: 0, kind: Kind::Try });
+            return self.slots.try_take(up_to).map(|in_flight| Slot { in_flight, paced: 0 });
         }
         let load = self.load();
         if load.limit == 0
@@ -164,7 +155,7 @@ impl LaneCell {
             self.pace.give_back(self.nanos(now), asker.tokens);
             return None;
         };
-        Some(Slot { in_flight, paced: asker.tokens, kind: Kind::Try })
+        Some(Slot { in_flight, paced: asker.tokens })
     }
 
     /// Takes a slot or the probe of a lane that was closed and whose time has come. Without it, a lane that rested would
@@ -187,7 +178,7 @@ impl LaneCell {
         match began {
             // The lane may have come back in between; then the limit decides.
             Began::Freely | Began::Refused => None,
-            Began::Probe => Some(Slot { in_flight: self.slots.take(), paced: 0, kind: Kind::Probe }),
+            Began::Probe => Some(Slot { in_flight: self.slots.take(), paced: 0 }),
         }
     }
 
@@ -248,19 +239,10 @@ impl LaneCell {
     }
 
     /// A try's first token has come, and what its provider told with it about its limits.
-    ///
-    /// Of a probe it is all that was to be found out: the answer may go on for minutes, and nobody else
-    /// is let through until the probe has told.
-    pub(super) fn first_token(&self, now: Instant, kind: Kind, sample: FirstToken, limits: &RateFacts) {
+    pub(super) fn first_token(&self, now: Instant, sample: FirstToken, limits: &RateFacts) {
         self.learn(|control| {
             if !limits.is_empty() {
                 control.told(now, limits);
-            }
-            if kind == Kind::Probe {
-                let FirstToken { began, in_flight, .. } = sample;
-                let told = RateFacts::default();
-                let ended = Ended { began, in_flight, tokens: 0, verdict: Verdict::Served, limits: &told };
-                control.ended(now, ended, &mut rand::rng());
             }
             control.first_token(now, sample)
         });

@@ -96,7 +96,7 @@ impl Turn {
             run.streams();
         }
         let sample = FirstToken { began: self.began, in_flight: self.slot.in_flight, input_tokens };
-        self.lane.first_token(now, self.slot.kind, sample, limits);
+        self.lane.first_token(now, sample, limits);
     }
 
     /// The try has ended.

@@ -206,6 +206,23 @@ async fn a_stream_beyond_its_estimate_is_charged_while_it_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_leaves_before_the_first_token_has_used_his_prompt() {
+    let far = Scripted::new("far", vec![Play::Hang]);
+    let house = House::new(&[&far], &snapshot(vec![with_slots(1, model("m", &[&far]))]));
+    let mut long = from("long", Qos::Silver, chat("m"));
+    long.payload = atp_core::Payload::Rope(atp_core::Rope::from(bytes::Bytes::from(vec![b'x'; 4_000])));
+    let mut asked = house.pipeline.call(long);
+    let mut waiting = house.pipeline.call(from("short", Qos::Silver, chat("m")));
+    still_waits(&mut asked);
+    still_waits(&mut waiting);
+    drop(asked);
+    assert_eq!(view(&house, "long", Qos::Silver).served_tokens, 1_000);
+    drop(waiting);
+    assert_eq!(view(&house, "short", Qos::Silver).served_tokens, 0, "nobody was asked for him");
+    house.closed(2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn sessions_of_a_tenant_share_its_turns() {
     let far = Scripted::new("far", vec![answers(SECOND / 10, 100)]);
     let house = House::new(&[&far], &snapshot(vec![with_slots(2, model("m", &[&far]))]));
