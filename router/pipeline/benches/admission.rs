@@ -14,7 +14,6 @@ use atp_pipeline::flow::lane::LaneCell;
 use atp_pipeline::flow::pool::{Coming, Pool, Request};
 use atp_pipeline::flow::turn::Turn;
 use atp_pipeline::flow::waiter::Waiting;
-use atp_routing::breaker::BreakerRules;
 use atp_routing::control::Verdict;
 use atp_routing::window::WindowRules;
 use atp_routing::{ControlRules, Order};
@@ -32,7 +31,7 @@ impl House {
     fn new(slots: u32, tenants: usize) -> Self {
         let now = tokio::time::Instant::now().into_std();
         let window = WindowRules { min: slots, start: slots, max: slots };
-        let rules = ControlRules { window, breaker: BreakerRules::default() };
+        let rules = ControlRules { window, ..ControlRules::default() };
         let lane = LaneCell::new("far".into(), "m".into(), rules, now);
         let pool = Pool::new("m".into(), Box::new([lane]), Arc::new(drop), now);
         let flow = |tenant| pool.flow(&Arc::from(format!("tenant-{tenant}")), Qos::Silver, Weight::ONE);

@@ -14,7 +14,6 @@ use atp_pipeline::flow::pool::{Coming, Pool, Request};
 use atp_pipeline::flow::slots::Slots;
 use atp_pipeline::flow::turn::Turn;
 use atp_pipeline::flow::waiter::{Grant, Waiting};
-use atp_routing::breaker::BreakerRules;
 use atp_routing::control::Verdict;
 use atp_routing::window::WindowRules;
 use atp_routing::{ControlRules, Order};
@@ -36,7 +35,7 @@ fn now() -> Instant {
 
 fn lane(now: Instant) -> Arc<LaneCell> {
     let window = WindowRules { min: 1, start: 1, max: 1 };
-    LaneCell::new("far".into(), "m".into(), ControlRules { window, breaker: BreakerRules::default() }, now)
+    LaneCell::new("far".into(), "m".into(), ControlRules { window, ..ControlRules::default() }, now)
 }
 
 impl House {

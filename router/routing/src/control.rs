@@ -30,6 +30,20 @@ pub struct ControlRules {
     pub window: WindowRules,
     /// When the lane is ejected, and for how long.
     pub breaker: BreakerRules,
+    /// How many models are behind it.
+    pub models: Models,
+}
+
+/// How many of a provider's models are behind a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Models {
+    /// One: what the provider tells about its limits is about the lane.
+    #[default]
+    One,
+    /// Whichever callers name: under a pattern, or where requests are passed on raw. Then limits and pauses that
+    /// the provider tells are about one model of many, and not obeyed by the others; what is refused still
+    /// narrows the window and the pace.
+    Many,
 }
 
 /// The state of one lane's control.
@@ -159,15 +173,25 @@ impl Control {
 
     /// The provider told about its limits just now.
     pub fn told(&mut self, now: Instant, limits: &RateFacts) -> Published {
-        self.rate.told(self.nanos(now), limits);
+        self.heed(now, limits);
         self.publish(now, Why::Grown)
+    }
+
+    fn heed(&mut self, now: Instant, limits: &RateFacts) {
+        if self.rules.models == Models::One && !limits.is_empty() {
+            self.rate.told(self.nanos(now), limits);
+        }
     }
 
     /// A try has ended.
     pub fn ended(&mut self, now: Instant, sample: Ended<'_>, rng: &mut (impl Rng + ?Sized)) -> Published {
-        if !sample.limits.is_empty() {
-            self.rate.told(self.nanos(now), sample.limits);
-        }
+        self.heed(now, sample.limits);
+        let sample = match (self.rules.models, sample.verdict) {
+            (Models::Many, Verdict::Overloaded { .. }) => {
+                Ended { verdict: Verdict::Overloaded { pause: None }, ..sample }
+            }
+            _ => sample,
+        };
         let serving = self.breaker.mode() == Mode::Serving;
         let mut why = Why::Grown;
         match sample.verdict {

@@ -70,7 +70,8 @@ pub fn admit_request(word: u64, now_ns: u64, pace: &Pace) -> Result<u64, u64> {
 /// As [`admit`].
 pub fn admit_ahead(word: u64, now_ns: u64, tokens: u64, pace: &Pace) -> Result<u64, u64> {
     let spent = word.max(pace.floor_tokens_ns).max(now_ns);
-    ahead(admit(word, now_ns, tokens, pace), spent.saturating_add(tokens.saturating_mul(pace.ns_per_token)))
+    let cost = pace.counted(tokens).saturating_mul(pace.ns_per_token);
+    ahead(admit(word, now_ns, tokens, pace), spent.saturating_add(cost))
 }
 
 /// Admits one request of a light flow, as [`admit_ahead`] does.

@@ -2,7 +2,7 @@
 //!
 //! A lane is known by provider and model: every route that leads there shares it, and what it has learned
 //! survives a reload. Under a pattern the model is the pattern, because callers choose what it stands
-//! for. A pool is taken over where its name and its lanes are the same; else a new one begins, and who
+//! for, and the lane is told that it has many models behind it. A pool is taken over where its name and its lanes are the same; else a new one begins, and who
 //! waits in the old one gets his turns there, from the same lanes, until it is empty.
 
 use std::collections::HashMap;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use atp_routing::ControlRules;
+use atp_routing::control::Models;
 use atp_routing::share::Gold;
 use atp_routing::window::WindowRules;
 
@@ -114,11 +115,13 @@ fn rules(snapshot: &Snapshot) -> HashMap<Name, ControlRules> {
     let mut rules: HashMap<Name, ControlRules> = HashMap::new();
     for target in snapshot.models.iter().flat_map(|model| &model.targets) {
         let name = (Arc::clone(target.provider.name()), Arc::clone(&target.model));
-        let of = ControlRules { window: target.window, breaker: target.breaker };
+        let models = if target.model.contains('*') { Models::Many } else { Models::One };
+        let of = ControlRules { window: target.window, breaker: target.breaker, models };
         rules.entry(name).and_modify(|known| known.window = narrower(known.window, of.window)).or_insert(of);
     }
     for raw in &snapshot.providers {
-        rules.entry((Arc::clone(raw.provider.name()), Arc::from(""))).or_default();
+        let of = ControlRules { models: Models::Many, ..ControlRules::default() };
+        rules.entry((Arc::clone(raw.provider.name()), Arc::from(""))).or_insert(of);
     }
     rules
 }

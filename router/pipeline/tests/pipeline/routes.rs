@@ -1,9 +1,10 @@
 //! Names: exact, aliases, patterns, raw providers; and reloads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use atp_core::port::{Gateway, Provider};
-use atp_core::{ErrorKind, Operation, Timeouts};
+use atp_core::{Error, ErrorKind, Operation, Retry, Timeouts};
 use atp_pipeline::{Model, RawProvider, Snapshot, Target};
 
 use crate::kit::*;
@@ -147,3 +148,18 @@ async fn ready_is_who_has_a_target() {
     house.pipeline.swap(&snapshot(vec![wildcard("*", &far, "*")])).unwrap();
     assert!(house.pipeline.ready());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_one_model_of_a_pattern_asks_for_stops_no_other() {
+    let busy = Error::provider(ErrorKind::ProviderOverloaded, "busy").with_retry(Retry::After(HOUR));
+    let far = Scripted::new("far", vec![fail(busy), full("well")]);
+    let mut snapshot = snapshot(vec![wildcard("gpt-*", &far, "*")]);
+    snapshot.retries.rules.max_attempts = 1;
+    let house = House::new(&[&far], &snapshot);
+    let refused = house.ask(chat("gpt-one")).await.result.unwrap_err();
+    assert_eq!(refused.retry_after(), Some(HOUR), "its caller is told all the same");
+    assert!(house.ask(chat("gpt-two")).await.result.is_ok());
+    house.closed(2);
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);

@@ -1,5 +1,6 @@
 //! Claims about the whole control: in closed loops, and for arbitrary reports.
 
+use atp_core::RateFact;
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -266,6 +267,23 @@ fn a_pause_of_hours_is_obeyed_for_a_minute_and_then_probed() {
     assert_eq!((last.state, last.opens_at), (State::Serving, None));
 }
 
+#[test]
+fn what_is_told_about_one_model_of_many_shuts_none_of_the_others() {
+    let (now, mut rng) = (start(), StdRng::seed_from_u64(1));
+    let fact = RateFact { limit: Some(10), remaining: Some(0), reset: Some(Duration::from_secs(600)) };
+    let empty = RateFacts { requests: fact, tokens: fact };
+    let refusal = Verdict::Overloaded { pause: Some(Duration::from_secs(600)) };
+    let ask = |models| {
+        let mut control = Control::new(ControlRules { models, ..ControlRules::default() }, now);
+        let head = control.told(now, &empty);
+        (head, control.ended(now, end(now, refusal, &empty), &mut rng))
+    };
+    let [(one_head, one), (many_head, many)] = [Models::One, Models::Many].map(ask);
+    assert!(one_head.rate.is_some() && one.limit == 0);
+    assert!(many_head.rate.is_none() && many.rate.is_none() && many.opens_at.is_none());
+    assert!((1..64).contains(&many.limit), "the refusal narrows the window: {many:?}");
+}
+
 proptest! {
     #[test]
     fn any_reports_in_any_order_keep_the_limit_in_bounds(
@@ -275,6 +293,7 @@ proptest! {
         let rules = ControlRules {
             window: WindowRules { min: 2, start: 8, max: 100 },
             breaker: BreakerRules::default(),
+            models: Models::One,
         };
         let (origin, mut rng, none) = (start(), StdRng::seed_from_u64(seed), RateFacts::default());
         let mut now = origin + Duration::from_secs(60);

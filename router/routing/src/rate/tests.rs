@@ -128,6 +128,8 @@ fn a_long_prompt_does_not_stall_a_lane_whose_tokens_nobody_limits() {
     let wait = admit(word, now, 1_000, &pace).map_or_else(|wait| wait, |_| 0);
     assert!(wait <= 3 * SECOND, "200 prompts' worth of tokens: {wait}");
     assert_eq!(settle(word, now, 200_000, 300_000, &pace), word, "nor does its end");
+    let ahead = admit_ahead(now + SECOND / 5, now, 200_000, &pace).unwrap();
+    assert_eq!(ahead, now + SECOND / 5 + pace.burst_tokens * pace.ns_per_token, "nor one that goes ahead");
     // With a limit of tokens it is paid for.
     rate.told(now, &fact(60_000, 60_000, 0.0));
     let pace = rate.pace(now).unwrap();
