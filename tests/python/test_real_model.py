@@ -1,12 +1,15 @@
 """The small real language model behind the router: answers, streams, grammar, loss of a server."""
 
+import http.server
 import json
 import math
 import signal
 import subprocess
 import sys
+import threading
 import time
 
+import httpx
 import openai
 import pydantic
 import pytest
@@ -197,3 +200,54 @@ def test_a_stopped_server_is_left_for_the_other_one(pair):
 
 def test_json_of_the_model_list_names_it_first(routed):
     assert json.loads(stage.get(f"{routed.base_url}/models")[1])["data"][0]["id"] == NAME
+
+
+class Cutter(http.server.ThreadingHTTPServer):
+    """Stands in front of the model's server and cuts each stream after some events."""
+
+    daemon_threads = True
+
+    def __init__(self, behind: str, after: int):
+        super().__init__(("127.0.0.1", 0), CutHandler)
+        self.behind, self.after = behind, after
+        self.base_url = f"http://127.0.0.1:{self.server_address[1]}/v1"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class CutHandler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        headers = {"content-type": "application/json"}
+        with httpx.stream("POST", self.server.behind + "/chat/completions", content=body, headers=headers, timeout=60) as answer:
+            self.send_response(answer.status_code)
+            self.send_header("content-type", answer.headers["content-type"])
+            self.send_header("content-length", "1000000")
+            self.end_headers()
+            for number, line in enumerate(line for line in answer.iter_lines() if line):
+                if number == self.server.after:
+                    return
+                self.wfile.write(f"{line}\n\n".encode())
+                self.wfile.flush()
+
+
+@pytest.mark.parametrize("after", [2, 9, 20])
+def test_a_stream_that_is_cut_is_gone_on_with(model, direct, tmp_path, after):
+    ask = {"model": NAME, "messages": [{"role": "user", "content": "Count from one to ten in words."}], "max_tokens": 40}
+    whole = direct.chat.completions.create(**ask, **FIXED).choices[0].message.content
+    cutter = Cutter(model.base_url, after)
+    providers = {"cut": {"kind": "openai", "base_url": cutter.base_url}, "next": {"kind": "openai", "base_url": model.base_url}}
+    targets = [{"provider": name, "model": NAME, "prefill": True} for name in providers]
+    with stage.running(stage.Router(tmp_path, providers, {NAME: {"targets": targets, "on_cut": "continue"}})) as router:
+        through = openai.OpenAI(base_url=router.base_url, api_key="x", max_retries=0, timeout=60)
+        chunks = list(through.chat.completions.create(**ask, **FIXED, stream=True, stream_options={"include_usage": True}))
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+        assert router.metrics()['atp_streams_broken_total{way="continue"}'] == 1
+    cutter.shutdown()
+    assert len({chunk.id for chunk in chunks}) == 1
+    # The model is asked for the likeliest token each time, so what it would have said it says.
+    assert text == whole
+    (usage,) = [chunk.usage for chunk in chunks if chunk.usage]
+    assert usage.prompt_tokens + usage.completion_tokens == usage.total_tokens and usage.completion_tokens <= 40

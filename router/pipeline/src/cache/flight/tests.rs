@@ -182,6 +182,19 @@ fn who_falls_too_far_behind_is_told_and_holds_nothing() {
 }
 
 #[test]
+fn the_last_who_leaves_wakes_the_task_that_waits_for_its_call() {
+    let (flight, first) = Flight::new(10);
+    let second = flight.join().unwrap();
+    let mut task = Task::default();
+    assert!(task.wants(&flight), "it now waits for the call");
+    drop(first);
+    assert_eq!(task.bell.0.load(Ordering::SeqCst), 0, "one is left");
+    drop(second);
+    assert_eq!(task.bell.0.load(Ordering::SeqCst), 1);
+    assert!(!task.wants(&flight) && task.told == Some(Wanted::Nothing));
+}
+
+#[test]
 fn a_task_that_ends_without_a_word_is_told_as_one() {
     let (flight, first) = Flight::new(10);
     flight.lost();

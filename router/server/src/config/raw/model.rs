@@ -37,8 +37,8 @@ pub(in super::super) struct RawModel {
     /// Asking a second target when the first is slow to begin. Without it, nobody is asked twice; `{}` takes the defaults.
     #[serde(default)]
     pub(in super::super) hedge: Option<RawHedge>,
-    /// Whether identical requests of one tenant that are under way at the same time share one answer. Only those whose
-    /// answer is meant to be always the same, with a `temperature` of 0 or a `seed`.
+    /// Whether identical requests of one tenant that are under way at the same time share one answer. Only those that
+    /// can have but one: with a `temperature` of 0 and one choice; embeddings and moderations always.
     #[serde(default)]
     #[schemars(extend("default" = false))]
     pub(in super::super) coalesce: Option<bool>,
