@@ -46,7 +46,15 @@ impl HedgeRules {
         if self.extra_per_mille == 0 && self.floor_tokens == 0 {
             return None;
         }
-        first_tokens.tail(now, 0.95).map(|p95| p95.max(self.soonest))
+        first_tokens.tail(now, 0.95).map(|p95| self.when(p95))
+    }
+
+    /// The same where the lane's 95th percentile is known: a little later than that, because on a lane whose
+    /// slow calls are rare many more are almost as late as that without being slow, and they would use
+    /// up what may be spent on those that are.
+    #[must_use]
+    pub fn when(&self, p95: Duration) -> Duration {
+        p95.mul_f64(LATER).max(self.soonest)
     }
 
     /// How many tokens may still be spent on hedges in the window that ends with `second`.
@@ -63,6 +71,9 @@ impl HedgeRules {
         allowed.saturating_sub(extra * UNIT)
     }
 }
+
+/// A hedge starts so many times the 95th percentile after the first try.
+const LATER: f64 = 1.15;
 
 /// Tokens that are counted as one.
 const UNIT: u64 = 8;

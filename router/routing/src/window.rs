@@ -82,7 +82,7 @@ const EARLY: [f64; 3] = [0.182, 3.0, 0.9];
 const QUIET: [f64; 3] = [0.12, 3.0, 0.9];
 /// After a sign of queueing nothing is tried for so many seconds: at first; and each time that the same knee is
 /// found twice as long, up to this, or so many times what a try takes if that is more.
-const HOLD: [f64; 3] = [2.0, 12.0, 2.0];
+const HOLD: [f64; 3] = [2.0, 20.0, 2.0];
 /// What is left of a pulse's height that was found quiet.
 const TRUSTED: f64 = 15.0 / 16.0;
 /// Up to so many times the last knee, pulses rise by one; beyond it twofold.
@@ -91,6 +91,8 @@ const NEAR: f64 = 1.1;
 const BELOW: f64 = 60.0;
 /// A knee that is found again within this share is the same one, and is moved by this share of the way.
 const SAME: [f64; 2] = [0.1, 0.4];
+/// A knee that moved by less than this share is found again, and need not be looked for as often.
+const STABLE: f64 = 0.04;
 /// So many times the tolerance is no chance.
 const CERTAIN: f64 = 2.0;
 /// Seconds: differences of so little are nobody's queue.
@@ -494,7 +496,7 @@ impl Window {
     fn rest(&mut self, at: f64, knee: f64) {
         let [least, most, times] = HOLD;
         let most = most.max(times * knee / self.flow.per_second(at).max(0.1));
-        let same = (knee - self.knee).abs() < self.knee * SAME[0];
+        let same = (knee - self.knee).abs() < (self.knee * STABLE).max(0.5);
         self.pause = if same { (self.pause * 2.0).min(most) } else { least };
         self.knee = knee;
         self.hold = at + self.pause;

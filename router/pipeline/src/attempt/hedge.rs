@@ -36,7 +36,7 @@ impl Hedging {
 
     /// How long the first try may take; `p95` is its lane's own 95th percentile to the first token.
     pub(super) fn after(&self, p95: Option<Duration>) -> Option<Duration> {
-        self.after.or_else(|| p95.map(|p95| p95.max(self.rules.soonest)))
+        self.after.or_else(|| p95.map(|p95| self.rules.when(p95)))
     }
 
     /// Counts tokens that were spent, by whichever try.

@@ -36,7 +36,7 @@ pub(super) enum Heard {
 }
 
 /// A pulse raises the window by this share, and by at least one.
-const REACH: f64 = 0.09;
+const REACH: f64 = 0.08;
 /// Answers that take longer than so many slow ones are not awaited: the first while there are fewer than
 /// [`FEWEST`], and in any case.
 const PATIENCE: [f64; 2] = [2.0, 4.0];
