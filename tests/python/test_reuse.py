@@ -22,7 +22,7 @@ def router(folder, upstream):
     providers = {"up": stage.openai_provider(upstream.url)}
     cache = {"ttl": "2s", "max_bytes": "4MiB", "max_entry": "256KiB"}
     ways = {"share": {"coalesce": True}, "keep": {"cache": cache}, "both": {"coalesce": True, "cache": cache}}
-    scripts = {"paced": "stream500-paced:5", "slow": "slow-head:300", "broken": "reset-stream:3", "refused": "status-500", "embed": "embed3"}
+    scripts = {"paced": "stream500-paced:5", "short": "stream100-paced:5", "slow": "slow-head:300", "broken": "reset-stream:3", "refused": "status-500", "embed": "embed3"}
     models = {
         f"{way}-{name}": {"targets": [{"provider": "up", "model": script, "breaker": {"failures": 0}}]} | more
         for way, more in ways.items()
@@ -43,7 +43,7 @@ def told(answers) -> list:
     return sorted(answer.headers.get("x-atp-cache", "") for answer in answers)
 
 
-@pytest.mark.parametrize(("model", "stream"), [("share-slow", False), ("share-paced", True), ("both-paced", True)])
+@pytest.mark.parametrize(("model", "stream"), [("share-slow", False), ("share-short", True), ("both-short", True)])
 async def test_who_asks_the_same_at_once_shares_one_call(router, seen, model, stream):
     async with httpx.AsyncClient() as client:
         answers = await asyncio.gather(*(post(client, router, model, key, stream) for key in ("ann", "bob") for _ in range(5)))
@@ -86,7 +86,7 @@ async def test_when_all_leave_the_provider_is_left(router, seen):
 
 
 @pytest.mark.parametrize("model", ["keep", "both"])
-@pytest.mark.parametrize(("script", "stream"), [("slow", False), ("paced", True)])
+@pytest.mark.parametrize(("script", "stream"), [("slow", False), ("short", True)])
 async def test_what_was_answered_is_given_again_for_a_while(router, seen, model, script, stream):
     name = f"{model}-{script}"
     async with httpx.AsyncClient() as client:

@@ -152,25 +152,33 @@ impl Rescue {
             now = walker.turn_at(target, now).await.ok()?;
             let tried = walker.ask(&mut target, Payload::Rope(body.clone()), Some(&body), now).await;
             now = clock::now();
-            let told = match tried {
-                Tried::Opened(opening) => match opening.failure().cloned() {
-                    None => {
-                        (left.walk, left.target) = (walker.walk, target);
-                        walker.books.goes_on_at(&opening, now);
-                        return Some(opening);
-                    }
-                    told => told,
-                },
-                Tried::Failed(error) => Some(error),
-                Tried::Preempted => None,
-            };
-            let Some(error) = told else {
-                walker.books.gives_way(now);
-                return None;
+            let error = match begun(tried) {
+                Ok(opening) => {
+                    (left.walk, left.target) = (walker.walk, target);
+                    walker.books.goes_on_at(&opening, now);
+                    return Some(opening);
+                }
+                Err(Some(error)) => error,
+                Err(None) => {
+                    walker.books.gives_way(now);
+                    return None;
+                }
             };
             walker.books.try_failed(&error, now);
             (failed, why) = (target, error);
         }
+    }
+}
+
+/// An answer that has begun, or why there is none; without an error where gold took the slot.
+fn begun(tried: Tried) -> Result<Opening, Option<Error>> {
+    match tried {
+        Tried::Opened(opening) => match opening.failure().cloned() {
+            None => Ok(opening),
+            told => Err(told),
+        },
+        Tried::Failed(error) => Err(Some(error)),
+        Tried::Preempted => Err(None),
     }
 }
 
