@@ -56,17 +56,12 @@ pub(super) fn read(
         }
         match collect(&mut incoming.body, &mut incoming.watch, cap).await? {
             Collected::Whole(rope) => {
-                let mut report = if kind == Kind::Json && !rope.is_empty() {
-                    read_reply(operation, &rope)
-                } else {
-                    Report::default()
-                };
-                report.complete = true;
-                report.content = true;
-                match report.failure.take() {
-                    Some(failure) if !raw => Err(failure),
-                    failure => {
-                        report.failure = failure;
+                let read = kind == Kind::Json && !rope.is_empty();
+                let mut report = if read { read_reply(operation, &rope) } else { Report::default() };
+                (report.complete, report.content) = (true, true);
+                match report.failure.take_if(|_| !raw) {
+                    Some(failure) => Err(failure),
+                    None => {
                         let body = Box::pin(FullBody::new(rope.to_bytes(), report));
                         Ok(Answer { status, headers, limits, body })
                     }

@@ -35,7 +35,10 @@ models:
     std::fs::write(&config, text).unwrap();
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
-        atp_server::run(Start { config: Some(config) }, &mut |started| tell.send(started.listen).unwrap()).unwrap();
+        atp_server::run(Start { config: Some(config), ..Start::default() }, &mut |started| {
+            tell.send(started.listen).unwrap()
+        })
+        .unwrap();
     });
     told.recv_timeout(Duration::from_secs(30)).expect("the router starts")
 }
