@@ -159,13 +159,16 @@ class Backlog:
     def __init__(self, router, model: str, callers: int, fields: str = ""):
         self.router, self.model, self.fields = router, model, fields
         self.answers: dict[int, int] = {}
+        self.times: list[float] = []
         self.tasks = [asyncio.create_task(self.caller()) for _ in range(callers)]
 
     async def caller(self):
         connection = wire.Connection(self.router.port)
         try:
             while True:
+                started = time.monotonic()
                 status, _, _ = await connection.post("/v1/chat/completions", wire.chat(self.model), self.fields)
+                self.times.append(time.monotonic() - started)
                 self.answers[status] = self.answers.get(status, 0) + 1
                 if status != 200:
                     # Who is refused comes again a little later, as client libraries do.
