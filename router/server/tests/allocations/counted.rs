@@ -36,7 +36,7 @@ models:
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
         atp_server::run(Start { config: Some(config), ..Start::default() }, &mut |started| {
-            tell.send(started.listen).unwrap()
+            tell.send(started.listen).unwrap();
         })
         .unwrap();
     });

@@ -61,7 +61,7 @@ pub(super) fn provider() -> SocketAddr {
                     match find(request, b"\"stream\":true") {
                         None => answer_whole(&mut socket),
                         Some(_) => {
-                            answer_in_chunks(&mut socket, if find(request, b"long").is_some() { CHUNKS } else { 1 })
+                            answer_in_chunks(&mut socket, if find(request, b"long").is_some() { CHUNKS } else { 1 });
                         }
                     }
                 }
