@@ -99,7 +99,8 @@ def test_configurations_on_the_pages_are_valid(tmp_path, name, block):
     path = tmp_path / "atp.yaml"
     path.write_text(block)
     variables = re.findall(r"\$\{(\w+)\}|env: (\w+)", block)
-    named = {either or other: "a-key-of-some-length" for either, other in variables}
+    # Each its own: two callers may not share a secret.
+    named = {name: f"a-key-of-some-length-for-{name}" for name in map("".join, variables)}
     env = stage.environment(**({"GROQ_API_KEY": "a-key-of-some-length"} | named))
     done = atp("check", "-c", str(path), env=env)
     assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
