@@ -19,7 +19,7 @@ DENY := .cache/tools/bin/cargo-deny
 export ATP_BIN := $(abspath $(TARGET)/$(PROFILE)/atp)
 export ATP_UPSTREAM_BIN := $(abspath $(TARGET)/$(PROFILE)/atp-upstream)
 
-.PHONY: help run test test-rust test-loom test-python test-node build-tests check bench bench-micro check-long clean
+.PHONY: help run test test-rust test-loom test-python test-node build-tests check bench bench-micro lab check-long clean
 
 help: ## this list
 	@echo 'usage: make TARGET'; echo
@@ -56,6 +56,9 @@ check: $(DENY) ## format, clippy, tidy, dependencies, docs: warnings are errors
 
 bench: ## compare with a direct connection and with nginx, in one run
 	tools/bench $(ARGS)
+
+lab: ## the simulation laboratory: flow control measured, docs/flow-control.md and its plots written anew
+	cargo run --package atp-lab --profile $(PROFILE) --locked -- docs
 
 bench-micro: ## criterion: scan, splice, stream tap, error bodies, ledger, decisions
 	cargo bench --workspace --locked

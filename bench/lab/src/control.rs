@@ -5,6 +5,7 @@ mod gradient;
 mod ours;
 
 use atp_core::RateFacts;
+use atp_routing::share::Idle;
 use rand::rngs::StdRng;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
@@ -35,7 +36,7 @@ pub(crate) trait Limiter: Debug {
 
     /// Takes a request's tokens from the lane's rate, and tells how many; none where no rate is known. The error
     /// is how long until they are there, if that is known.
-    fn admit(&mut self, _tokens: u64, _now: Instant) -> Result<u64, Option<Duration>> {
+    fn admit(&mut self, _tokens: u64, _idle: Idle, _now: Instant) -> Result<u64, Option<Duration>> {
         Ok(0)
     }
 
@@ -48,8 +49,8 @@ pub(crate) trait Limiter: Debug {
     /// Time has passed.
     fn tick(&mut self, _now: Instant) {}
 
-    /// After what wait for the first token a second lane is worth asking.
-    fn hedge_after(&self) -> Option<Duration> {
+    /// The time to first token that one try in twenty exceeds.
+    fn p95_first_token(&self) -> Option<Duration> {
         None
     }
 }

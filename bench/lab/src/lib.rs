@@ -17,5 +17,5 @@ mod tally;
 mod traffic;
 mod world;
 
-pub use paper::{Aim, Reached, Section, summary};
+pub use paper::{Aim, Reached, Section, page, summary};
 pub use scenario::{Scale, play};

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use atp_lab::{Scale, summary};
+use atp_lab::{Scale, page, summary};
 
 fn main() -> ExitCode {
     match play() {
@@ -31,6 +31,7 @@ fn play() -> io::Result<()> {
     if let Some(folder) = args.iter().find(|arg| !arg.starts_with("--")) {
         let plots = Path::new(folder).join("flow-control");
         std::fs::create_dir_all(&plots)?;
+        std::fs::write(Path::new(folder).join("flow-control.md"), page(&sections))?;
         for (file, svg) in sections.iter().flat_map(atp_lab::Section::drawings) {
             std::fs::write(plots.join(file), svg)?;
         }

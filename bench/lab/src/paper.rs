@@ -50,7 +50,7 @@ pub(crate) struct Table {
 
 /// A plot and where it belongs.
 #[derive(Debug)]
-pub struct Drawing {
+pub(crate) struct Drawing {
     /// The name of its file.
     pub(crate) file: &'static str,
     /// What somebody hears who cannot see it.
@@ -105,6 +105,14 @@ impl Section {
     }
 }
 
+/// The page of all chapters.
+#[must_use]
+pub fn page(sections: &[Section]) -> String {
+    let chapters: Vec<String> = sections.iter().map(|section| section.markdown("flow-control")).collect();
+    let page = include_str!("page.md").replace("<!-- aims -->\n", &summary(sections));
+    page.replace("<!-- chapters -->\n", &chapters.join("\n"))
+}
+
 /// All aims of all chapters in one table.
 #[must_use]
 pub fn summary(sections: &[Section]) -> String {
@@ -126,9 +134,9 @@ impl Table {
     }
 }
 
-/// `0.123` as `12.3 %`.
+/// `0.123` as `12.3 %`; with two digits behind the point below ten percent.
 pub(crate) fn percent(value: f64) -> String {
-    format!("{:.1} %", value * 100.0)
+    if value.abs() < 0.1 { format!("{:.2} %", value * 100.0) } else { format!("{:.1} %", value * 100.0) }
 }
 
 /// Three digits behind the point.

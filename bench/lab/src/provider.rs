@@ -59,7 +59,6 @@ pub(crate) enum Unit {
 /// A provider as the scenario describes it. Times are seconds from the start.
 #[derive(Debug, Clone)]
 pub(crate) struct Spec {
-    pub(crate) name: &'static str,
     pub(crate) speed: Speed,
     pub(crate) capacity: Capacity,
     /// From then on the capacity is the configured one times this factor.
@@ -71,12 +70,12 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
-    pub(crate) fn own(name: &'static str, slots: u32, line: usize) -> Self {
-        Self::new(name, Capacity::Own { slots, line })
+    pub(crate) fn own(slots: u32, line: usize) -> Self {
+        Self::new(Capacity::Own { slots, line })
     }
 
-    pub(crate) fn new(name: &'static str, capacity: Capacity) -> Self {
-        Self { name, speed: USUAL, capacity, shifts: Vec::new(), outages: Vec::new(), failing: 0.0 }
+    pub(crate) fn new(capacity: Capacity) -> Self {
+        Self { speed: USUAL, capacity, shifts: Vec::new(), outages: Vec::new(), failing: 0.0 }
     }
 
     pub(crate) fn shifting(self, shifts: &[(f64, f64)]) -> Self {
@@ -94,7 +93,7 @@ impl Spec {
     /// The share of the configured capacity at a time.
     fn factor(&self, since: Duration) -> f64 {
         let past = self.shifts.iter().filter(|(at, _)| seconds(*at) <= since);
-        past.last().map_or(1.0, |(_, factor)| *factor)
+        past.into_iter().next_back().map_or(1.0, |(_, factor)| *factor)
     }
 
     fn is_down(&self, since: Duration) -> bool {
@@ -247,10 +246,6 @@ impl Provider {
             Engine::Own(own) => Some(own.slots()),
             Engine::Hosted(_) => None,
         }
-    }
-
-    pub(crate) fn name(&self) -> &'static str {
-        self.spec.name
     }
 }
 

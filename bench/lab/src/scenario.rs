@@ -3,6 +3,7 @@
 mod classes;
 mod neighbour;
 mod outages;
+mod pools;
 mod shares;
 mod tails;
 mod windows;
@@ -36,10 +37,11 @@ impl Scale {
 /// A chapter: its name, and what plays it.
 type Chapter = (&'static str, fn(Scale) -> Section);
 
-const CHAPTERS: [Chapter; 6] = [
+const CHAPTERS: [Chapter; 7] = [
     ("shares", shares::play),
     ("neighbours", neighbour::play),
     ("windows", windows::play),
+    ("pools", pools::play),
     ("tails", tails::play),
     ("outages", outages::play),
     ("classes", classes::play),

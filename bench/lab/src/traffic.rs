@@ -64,7 +64,8 @@ impl Length {
     }
 
     /// The mean of the distribution.
-    pub(crate) fn mean(self) -> f64 {
+    #[cfg(test)]
+    fn mean(self) -> f64 {
         self.median * (self.sigma * self.sigma / 2.0).exp()
     }
 }
@@ -84,18 +85,9 @@ impl Source {
         Self { session, ..self }
     }
 
-    pub(crate) fn active(self, from: f64, to: f64) -> Self {
-        Self { active: (from, to), ..self }
-    }
-
     /// Whether the next request waits for the answer to the last one.
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.arrivals, Arrivals::Clients { .. })
-    }
-
-    /// Tokens of a mean request.
-    pub(crate) fn mean_tokens(&self) -> f64 {
-        self.input.mean() + self.output.mean()
     }
 
     /// How many requests are drawn at the start; each is followed by another in its time.

@@ -59,6 +59,8 @@ struct Lane {
     provider: Provider,
     limiter: Box<dyn Limiter>,
     in_flight: u32,
+    /// Those of them that are gold.
+    gold: u32,
     counts: Counts,
     /// Until then its rate is used up.
     unpaid_until: Option<Instant>,
@@ -153,6 +155,7 @@ impl<'a> World<'a> {
             provider: Provider::new(spec.clone(), place, started),
             limiter: system.control.limiter(place, started),
             in_flight: 0,
+            gold: 0,
             counts: Counts::default(),
             unpaid_until: None,
         };
@@ -303,3 +306,6 @@ impl<'a> World<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 use atp_core::RateFacts;
 use atp_routing::control::{Began, Control, ControlRules, Ended, FirstToken, Published, State, Verdict};
 use atp_routing::rate;
+use atp_routing::share::Idle;
 use rand::rngs::StdRng;
 use std::time::{Duration, Instant};
 
@@ -53,14 +54,23 @@ impl Limiter for Ours {
         self.now.opens_at
     }
 
-    fn admit(&mut self, tokens: u64, now: Instant) -> Result<u64, Option<Duration>> {
+    fn admit(&mut self, tokens: u64, idle: Idle, now: Instant) -> Result<u64, Option<Duration>> {
         if self.now.state != State::Serving {
             return if self.control.began(now) == Began::Probe { Ok(0) } else { Err(None) };
         }
         let Some(pace) = self.now.rate else { return Ok(0) };
         let at = self.nanos(now);
-        let requests = rate::admit_request(self.requests, at, &pace).map_err(wait)?;
-        self.tokens = rate::admit(self.tokens, at, tokens, &pace).map_err(wait)?;
+        let (requests, tokens_word) = match idle {
+            Idle::Yes => (
+                rate::admit_request_ahead(self.requests, at, &pace).map_err(wait)?,
+                rate::admit_ahead(self.tokens, at, tokens, &pace).map_err(wait)?,
+            ),
+            Idle::No => (
+                rate::admit_request(self.requests, at, &pace).map_err(wait)?,
+                rate::admit(self.tokens, at, tokens, &pace).map_err(wait)?,
+            ),
+        };
+        self.tokens = tokens_word;
         self.requests = requests;
         Ok(tokens)
     }
@@ -99,7 +109,7 @@ impl Limiter for Ours {
         self.now = self.control.tick(now);
     }
 
-    fn hedge_after(&self) -> Option<Duration> {
+    fn p95_first_token(&self) -> Option<Duration> {
         self.control.p95_first_token()
     }
 }

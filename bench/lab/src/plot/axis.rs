@@ -99,7 +99,7 @@ mod tests {
     fn ticks_are_round_and_inside() {
         let axis = Axis::over([0.0, 73.0].into_iter(), Scale::Linear, (0.0, 100.0));
         let names: Vec<String> = axis.ticks().into_iter().map(|(_, name)| name).collect();
-        assert_eq!(names, ["0", "10", "20", "30", "40", "50", "60", "70", "80"]);
+        assert_eq!(names, ["0", "20", "40", "60", "80"]);
         let axis = Axis::over([0.3, 40.0].into_iter(), Scale::Log, (0.0, 100.0));
         let names: Vec<String> = axis.ticks().into_iter().map(|(_, name)| name).collect();
         assert_eq!(names, ["0.5", "1", "2", "5", "10", "20"]);

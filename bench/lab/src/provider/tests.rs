@@ -20,6 +20,7 @@ fn played(spec: Spec, calls: usize, for_seconds: u64) -> (usize, usize, usize, M
         provider.begin(id, &job(id as u64), 1, start, &mut out);
     }
     let (mut done, mut refused, mut failed) = (0, 0, 0);
+    let mut over = vec![false; calls];
     let end = start + Duration::from_secs(for_seconds);
     loop {
         for (at, signal) in out.drain(..) {
@@ -28,6 +29,8 @@ fn played(spec: Spec, calls: usize, for_seconds: u64) -> (usize, usize, usize, M
         let Some(signal) = agenda.next(end) else { break };
         let now = agenda.now();
         match signal {
+            // Nobody listens to a call that has failed.
+            Signal::Done(id) if over[id] => {}
             Signal::Done(id) => {
                 done += 1;
                 provider.end(id, Waste::None, now, &mut out);
@@ -35,6 +38,7 @@ fn played(spec: Spec, calls: usize, for_seconds: u64) -> (usize, usize, usize, M
             Signal::Refused(..) => refused += 1,
             Signal::Failed(id) => {
                 failed += 1;
+                over[id] = true;
                 provider.end(id, Waste::Lost, now, &mut out);
             }
             Signal::First(..) => {}
@@ -46,7 +50,7 @@ fn played(spec: Spec, calls: usize, for_seconds: u64) -> (usize, usize, usize, M
 
 #[test]
 fn an_own_server_serves_from_its_line_and_refuses_beyond_it() {
-    let (done, refused, failed, meter) = played(Spec::own("own", 4, 6), 12, 60);
+    let (done, refused, failed, meter) = played(Spec::own(4, 6), 12, 60);
     assert_eq!((done, refused, failed), (10, 2, 0));
     // 10 calls of some 1.6 to 1.7 s each.
     assert!((14.0..20.0).contains(&meter.used), "{meter:?}");
@@ -55,14 +59,14 @@ fn an_own_server_serves_from_its_line_and_refuses_beyond_it() {
 
 #[test]
 fn halved_slots_are_halved_room() {
-    let (done, _, _, meter) = played(Spec::own("own", 4, 100).shifting(&[(10.0, 0.5)]), 12, 20);
+    let (done, _, _, meter) = played(Spec::own(4, 100).shifting(&[(10.0, 0.5)]), 12, 20);
     assert_eq!(done, 12);
     assert!((meter.room - 60.0).abs() < 1e-6, "{meter:?}");
 }
 
 #[test]
 fn an_outage_breaks_what_is_under_way_and_wastes_its_work() {
-    let (done, _, failed, meter) = played(Spec::own("own", 4, 100).down(1.0, 2.0), 4, 20);
+    let (done, _, failed, meter) = played(Spec::own(4, 100).down(1.0, 2.0), 4, 20);
     assert_eq!((done, failed), (0, 4));
     assert!(meter.used < 1e-6, "{meter:?}");
 }
@@ -70,7 +74,7 @@ fn an_outage_breaks_what_is_under_way_and_wastes_its_work() {
 #[test]
 fn a_hosted_model_refuses_what_its_bucket_cannot_pay() {
     let capacity = Capacity::Hosted { unit: Unit::Tokens, per_minute: 60_000.0, burst: 5.0, hint: Hint::Headers };
-    let (done, refused, _, meter) = played(Spec::new("hosted", capacity), 8, 20);
+    let (done, refused, _, meter) = played(Spec::new(capacity), 8, 20);
     // 5,000 tokens pay five requests of 860.
     assert_eq!((done, refused), (5, 3));
     assert!((meter.used - 4_300.0).abs() < 1e-6 && (meter.room - 20_000.0).abs() < 1e-6, "{meter:?}");

@@ -57,28 +57,28 @@ fn cases(scale: Scale) -> Vec<Case> {
     let tenants = || vec![Tenant { name: "one", weight: 1.0 }];
     let open = |rate| vec![Source::new(0, Arrivals::Poisson(rate), input, output)];
     let crowd = || vec![Source::new(0, Arrivals::Clients { count: 400, think: 0.5 }, input, output)];
-    let down = |name| Spec::own(name, SLOTS, 4_096).down(DOWN, up);
-    let well = |name| Spec::own(name, SLOTS, 4_096);
+    let down = || Spec::own(SLOTS, 4_096).down(DOWN, up);
+    let well = || Spec::own(SLOTS, 4_096);
     let plan = |seed, sources, lanes| Plan { max_wait: 30.0, ..Plan::new(seed, end, tenants(), sources, lanes) };
     vec![
         Case {
             name: "both lanes down, requests keep coming",
             file: Some("outage.svg"),
-            plan: plan(51, open(20.0), vec![down("first"), down("second")]),
+            plan: plan(51, open(20.0), vec![down(), down()]),
             up,
             total: Total::Yes,
         },
         Case {
             name: "both lanes down, 400 clients that come back after a second",
             file: None,
-            plan: plan(52, crowd(), vec![down("first"), down("second")]),
+            plan: plan(52, crowd(), vec![down(), down()]),
             up,
             total: Total::Yes,
         },
         Case {
             name: "the first of two lanes down",
             file: None,
-            plan: plan(53, open(10.0), vec![down("first"), well("second")]),
+            plan: plan(53, open(10.0), vec![down(), well()]),
             up,
             total: Total::No,
         },

@@ -80,11 +80,11 @@ fn tenants(weights: &[f64]) -> Vec<Tenant> {
 
 fn cases(scale: Scale) -> Vec<Case> {
     let length = WARM_UP + scale.seconds(900.0);
-    let plan = |seed, tenants, sources| Plan::new(seed, length, tenants, sources, vec![Spec::own("own", SLOTS, 4_096)]);
+    let plan = |seed, tenants, sources| Plan::new(seed, length, tenants, sources, vec![Spec::own(SLOTS, 4_096)]);
     let each = || (0..4).map(|place| kind(place, place)).collect::<Vec<_>>();
     let sessions = (0..4u64).map(|session| kind(session as usize, 0).session(session));
-    let classes = [Qos::Gold, Qos::Silver, Qos::Bronze];
-    let classed = classes.into_iter().enumerate().map(|(place, qos)| kind([3, 1, 0][place], 0).class(qos));
+    let classes = [(3, Qos::Gold), (1, Qos::Silver), (0, Qos::Bronze)];
+    let classed = classes.into_iter().map(|(place, qos)| kind(place, 0).class(qos));
     vec![
         Case { name: "equal weights", plan: plan(11, tenants(&[1.0; 4]), each()), weights: vec![1.0; 4] },
         Case {

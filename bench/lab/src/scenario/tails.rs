@@ -43,12 +43,11 @@ fn systems() -> [System; 2] {
 }
 
 fn cases(scale: Scale) -> Vec<Case> {
-    let lane =
-        |name, share, extra| Spec::own(name, 400, 4_096).speed(Speed { slow: (share, extra), crowding: 0.0, ..USUAL });
+    let lane = |share, extra| Spec::own(400, 4_096).speed(Speed { slow: (share, extra), crowding: 0.0, ..USUAL });
     let plan = |seed, share: f64, extra: f64| {
         let source = Source::new(0, Arrivals::Poisson(15.0), Length::of(600.0, 0.6), Length::of(150.0, 0.5));
         let tenants = vec![Tenant { name: "one", weight: 1.0 }];
-        let lanes = vec![lane("first", share, extra), lane("second", share, extra)];
+        let lanes = vec![lane(share, extra), lane(share, extra)];
         Plan::new(seed, WARM_UP + scale.seconds(1_200.0), tenants, vec![source], lanes)
     };
     vec![

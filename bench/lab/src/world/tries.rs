@@ -1,6 +1,6 @@
 //! Tries: how they begin, what providers tell about them, and what follows from it.
 
-use atp_core::RateFacts;
+use atp_core::{Qos, RateFacts};
 use atp_routing::plan::Order;
 use atp_routing::walk::{Again, Rules, Step};
 use atp_routing::{Walk, share::Idle};
@@ -26,6 +26,7 @@ impl World<'_> {
         let (Some(state), Some(lane)) = (self.jobs.get_mut(id), self.lanes.get_mut(place)) else { return };
         let number = self.tries.len();
         lane.in_flight += 1;
+        lane.gold += u32::from(state.job.qos == Qos::Gold);
         lane.counts.tries += 1;
         *self.flows.entry((state.job.tenant, state.job.qos)).or_default() += 1;
         let turn = self.tally.jobs.get_mut(id).map_or(1, |row| {
@@ -45,13 +46,13 @@ impl World<'_> {
         }
         let mut outbox = Outbox::new();
         lane.provider.begin(number, &state.job, turn, now, &mut outbox);
-        let hedge_after = lane.limiter.hedge_after();
+        let p95 = lane.limiter.p95_first_token();
         self.announce(place, outbox);
-        if self.system.hedging.is_some()
-            && let Some(pause) = hedge_after
+        if let Some(rules) = &self.system.hedging
+            && let Some(p95) = p95
             && self.jobs.get(id).is_some_and(|state| state.tries.len() == 1)
         {
-            self.agenda.after(pause, Event::Hedge(id));
+            self.agenda.after(rules.when(p95), Event::Hedge(id));
         }
     }
 
@@ -67,7 +68,7 @@ impl World<'_> {
                 self.announce(place, outbox);
             }
             Signal::First(id, facts) if self.is_live(id) => {
-                self.first_token(id, &facts.map(|facts| *facts).unwrap_or_default())
+                self.first_token(id, &facts.map(|facts| *facts).unwrap_or_default());
             }
             Signal::Done(id) if self.is_live(id) => self.done(id),
             Signal::Refused(id, pause, facts) if self.is_live(id) => {
@@ -186,6 +187,7 @@ impl World<'_> {
         let (Some(state), Some(lane)) = (self.jobs.get_mut(job), self.lanes.get_mut(place)) else { return };
         state.tries.retain(|other| *other != id);
         lane.in_flight -= 1;
+        lane.gold -= u32::from(state.job.qos == Qos::Gold);
         if let Some(running) = self.flows.get_mut(&(state.job.tenant, state.job.qos)) {
             *running -= 1;
         }

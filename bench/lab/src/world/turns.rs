@@ -1,7 +1,7 @@
 //! Turns: who may begin where, now or later.
 
 use atp_core::Qos;
-use atp_routing::share::{self, Gold, Idle, Phase, Running};
+use atp_routing::share::{self, Gold, Idle, Phase, Running, Shares};
 use std::time::Duration;
 
 use super::{Berth, Choice, Event, Lane, Slots, Stage, World};
@@ -53,7 +53,9 @@ impl World<'_> {
     /// Whether a flow has nothing under way.
     fn idle(&self, tenant: usize, qos: Qos) -> Idle {
         let running = self.flows.get(&(tenant, qos)).copied().unwrap_or_default();
-        if running == 0 { Idle::Yes } else { Idle::No }
+        let window: u64 = self.lanes.iter().map(|lane| u64::from(lane.limiter.limit())).sum();
+        let flows = self.flows.values().filter(|running| **running > 0).count() as u64;
+        if running == 0 || u64::from(running) * 2 * flows < window { Idle::Yes } else { Idle::No }
     }
 
     /// Gives turns to those who wait, as long as there is room.
@@ -99,15 +101,15 @@ impl World<'_> {
         match lane.limiter.gate() {
             Gate::Shut => false,
             Gate::Probing => limit > 0,
-            Gate::Open => lane.in_flight < self.slots_of(limit, lane.limiter.most(), qos, idle),
+            Gate::Open => lane.in_flight < self.slots_of(lane, limit, qos, idle),
         }
     }
 
     /// Up to how many tries under way this request may begin another.
-    fn slots_of(&self, limit: u32, most: u32, qos: Qos, idle: Idle) -> u32 {
+    fn slots_of(&self, lane: &Lane, limit: u32, qos: Qos, idle: Idle) -> u32 {
         match self.system.slots {
-            Slots::Ranked(gold) if limit > 0 => share::slots(limit, most, qos, idle, gold),
-            Slots::Ranked(_) | Slots::Equal => limit,
+            Slots::Ranked(gold) => Shares::of(limit, lane.limiter.most(), gold).beside(lane.gold).slots(qos, idle),
+            Slots::Equal => limit,
         }
     }
 
@@ -122,7 +124,7 @@ impl World<'_> {
                 continue;
             }
             let Some(lane) = self.lanes.get_mut(place) else { continue };
-            match lane.limiter.admit(tokens, now) {
+            match lane.limiter.admit(tokens, idle, now) {
                 Ok(paid) => return Some(Berth { lane: place, paid }),
                 Err(wait) => lane.unpaid_until = wait.map(|wait| now + wait),
             }
@@ -144,10 +146,13 @@ impl World<'_> {
 
     /// Cuts a bronze request short for a gold one.
     fn make_way(&mut self, id: usize) -> Option<Berth> {
+        if !share::may_preempt(self.held_by(Qos::Gold), self.held_by(Qos::Bronze)) {
+            return None;
+        }
         // A lane that is over its limit would not have room for gold even then.
         let gains = |place: usize| {
             self.lanes.get(place).is_some_and(|lane| {
-                let slots = self.slots_of(lane.limiter.limit(), lane.limiter.most(), Qos::Gold, Idle::No);
+                let slots = self.slots_of(lane, lane.limiter.limit(), Qos::Gold, Idle::No);
                 lane.limiter.gate() == Gate::Open && lane.in_flight <= slots
             })
         };
@@ -162,6 +167,11 @@ impl World<'_> {
         let (victim, _) = candidates.get(place)?;
         self.preempt(*victim);
         self.lane_for(id, Idle::No)
+    }
+
+    /// Tries of a class that are under way.
+    fn held_by(&self, qos: Qos) -> u32 {
+        self.flows.iter().filter(|((_, of), _)| *of == qos).map(|(_, running)| *running).sum()
     }
 
     /// Makes sure that somebody looks when a blocked lane opens.
