@@ -1,3 +1,5 @@
+//! Claims about the simulated providers.
+
 use super::*;
 use crate::agenda::origin;
 use crate::traffic::{Arrivals, Length, Source};
