@@ -68,7 +68,7 @@ pub struct Control {
 #[derive(Debug, Clone, Copy)]
 struct Pause {
     asked: Instant,
-    /// With the jitter.
+    /// With what was added to it.
     until: Instant,
     /// What follows it.
     then: Then,
@@ -96,7 +96,11 @@ const REFRESH: u32 = 16;
 /// A pause is made longer by up to this share, so that replicas do not come back in step.
 const JITTER: f64 = 0.05;
 
-/// The jitter of a pause is at most this.
+/// And by what so many tries take at the pace: at its end there is room for the one that was refused, and whoever
+/// comes next would be refused again.
+const SLACK: f64 = 2.0;
+
+/// A pause is made longer by at most this.
 const LONGEST_JITTER: Duration = Duration::from_millis(500);
 
 impl Control {
@@ -295,8 +299,10 @@ impl Control {
         if self.pause.is_none_or(|before| before.asked < asked) {
             let (now_ns, asked_ns) = (self.nanos(now), self.nanos(asked));
             self.rate.paused(now_ns, asked_ns);
-            let jitter = pause.mul_f64(rng.random_range(0.0..JITTER)).min(LONGEST_JITTER);
-            self.pause = Some(Pause { asked, until: crate::later(asked, jitter), then });
+            let jitter = pause.mul_f64(rng.random_range(0.0..JITTER));
+            let spacing = self.rate.spacing(now_ns).unwrap_or_default();
+            let later = jitter.saturating_add(Duration::from_secs_f64(SLACK * spacing)).min(LONGEST_JITTER);
+            self.pause = Some(Pause { asked, until: crate::later(asked, later), then });
         }
     }
 

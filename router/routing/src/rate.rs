@@ -229,6 +229,11 @@ impl Rate {
         self.learned.paused(seconds(now_ns), seconds(until_ns));
     }
 
+    /// Seconds that a try takes at the pace that was found.
+    pub(crate) fn spacing(&self, now_ns: u64) -> Option<f64> {
+        self.learned.pace(seconds(now_ns)).map(|(rate, _)| 1.0 / rate)
+    }
+
     /// How the learned pace stands to what is refused.
     pub(crate) fn paced(&self, now_ns: u64) -> Paced {
         self.learned.paced(seconds(now_ns))

@@ -6,6 +6,10 @@
 //! time to the plateau is fixed, because the aim is to find a doubled capacity within 30 s whatever
 //! the rate is. The first cut is small (a token bucket refuses only what is too much), later ones of
 //! the same streak are deeper. And a rate that is not used does not grow.
+//!
+//! The rate that is cut is not the one that was tried last but the one that the provider let through since
+//! it last refused: its bucket was empty then and is empty now. What was tried last overshoots it by as much
+//! as the bucket is deep.
 
 use super::Paced;
 use super::flow::Flow;
@@ -19,6 +23,13 @@ const CUTS: [f64; 3] = [0.9, 0.7, 0.5];
 const STREAK: f64 = 3.0;
 /// The pace counts as used when so much of it is.
 const USED: f64 = 0.8;
+/// It counts as hardly used when so much of it is. A measure that lags behind a pace that grows is no sign of
+/// that.
+const IDLE: f64 = 0.5;
+/// How far what was let through since the last refusal counts against what was accepted lately, where no pause
+/// says that it was a rate: a lane that limits concurrency lets through what we ask for, and no more would be
+/// asked for ever.
+const TRUST: f64 = 1.0 / 3.0;
 /// Seconds without a refusal after which an unused pace is forgotten.
 const FORGET: f64 = 120.0;
 /// Accepted tries before which nothing is concluded.
@@ -69,6 +80,30 @@ pub(super) struct Learned {
     seen: f64,
     /// The end of the last pause.
     resumed: f64,
+    since: Since,
+}
+
+/// What was accepted since the last refusal that counted. A bucket that is empty at both ends has let through
+/// what it was filled with in between, however deep it is.
+#[derive(Debug, Clone, Copy)]
+struct Since {
+    began: f64,
+    accepted: u32,
+    /// The pace was hardly used for a while: the bucket may have run over.
+    idle: bool,
+}
+
+impl Since {
+    fn refusal(now: f64) -> Self {
+        Self { began: now, accepted: 0, idle: false }
+    }
+
+    /// Accepted tries per second, where they are enough to tell.
+    fn per_second(self, now: f64) -> Option<f64> {
+        let passed = now - self.began;
+        let tells = !self.idle && self.accepted >= ENOUGH && passed > STREAK && passed.is_finite();
+        tells.then(|| f64::from(self.accepted) / passed)
+    }
 }
 
 /// A rate as a function of time: requests per second.
@@ -103,6 +138,7 @@ impl Learned {
             lull: LULL[0],
             seen: 0.0,
             resumed: f64::NEG_INFINITY,
+            since: Since::refusal(f64::NEG_INFINITY),
         }
     }
 
@@ -112,6 +148,7 @@ impl Learned {
         self.asked.add(now);
         self.recent.add(now);
         self.known = self.known.saturating_add(1);
+        self.since.accepted = self.since.accepted.saturating_add(1);
         self.hold(now);
     }
 
@@ -142,10 +179,16 @@ impl Learned {
             (_, paced) => paced,
         };
         self.shorten(now, paced, named);
-        let measured = self.accepted.per_second(now);
+        let let_through = self.since.per_second(now);
+        self.since = Since::refusal(now);
+        let recent = self.accepted.per_second(now);
+        let measured = let_through.map_or(recent, |rate| {
+            let trust = if named == Named::Pause { 1.0 } else { TRUST };
+            recent + (rate - recent) * trust
+        });
         let rate = match self.curve {
             Some(_) if paced == Paced::InLumps => None,
-            Some(curve) if named == Named::Pause => Some(curve.at(now)),
+            Some(curve) if named == Named::Pause && let_through.is_none() => Some(curve.at(now)),
             Some(curve) => Some(curve.at(now).min(measured.max(curve.at(now) * 0.5))),
             // The flood with which a lane begins is no rate. Nor is it plain yet whether what was refused was
             // the rate or what came at once: the pace begins with room above the one, and spreads the other.
@@ -225,6 +268,7 @@ impl Learned {
             && now - self.resumed > 2.0
         {
             curve.began += passed;
+            self.since.idle |= self.recent.per_second(now) < curve.at(now) * IDLE;
             if now - self.cut_at > FORGET {
                 self.curve = None;
             }
