@@ -109,7 +109,7 @@ mod tests {
         for row in Vendors::shipped().iter() {
             let place = match row.usable_base_url() {
                 Some(_) => String::new(),
-                None => format!(", base_url: \"{}\"", row.base_url.replace('{', "").replace('}', "")),
+                None => format!(", base_url: \"{}\"", row.base_url.replace(['{', '}'], "")),
             };
             let text = format!("providers: {{ p: {{ vendor: {}, api_key: k{place} }} }}", row.name);
             let resolved = config::load_str(&text, Path::new("atp.yaml"), &env, &rows)

@@ -178,9 +178,8 @@ mod tests {
         let keys = |qos: &str| resolved(&format!("keys: [ {{ name: a, key: aaaaaaaaaaaaaaaaaaaa, qos: {qos} }} ]\n"));
         assert!(has_gold(&keys("gold")) && !has_gold(&keys("silver")));
         // With keys, nobody is anonymous.
-        let gold_for_nobody =
-            format!("flow: {{ qos: gold }}\nkeys: [ {{ name: a, key: aaaaaaaaaaaaaaaaaaaa, qos: silver }} ]\n");
-        assert!(!has_gold(&resolved(&gold_for_nobody)));
+        let gold_for_nobody = "flow: { qos: gold }\nkeys: [ { name: a, key: aaaaaaaaaaaaaaaaaaaa, qos: silver } ]\n";
+        assert!(!has_gold(&resolved(gold_for_nobody)));
     }
 
     #[test]
