@@ -77,7 +77,7 @@ pub(crate) async fn run(books: &mut Books, plan: Plan<'_>, mut payload: Payload,
             Tried::Failed(error) => Err(error),
             Tried::Preempted => {
                 walker.books.gives_way(now);
-                let Some(rope) = rest else { return Err(queue::preempted(Some(&walker.route.pool), now)) };
+                let Some(rope) = rest else { return Err(queue::preempted(walker.books.bill.as_ref(), now)) };
                 (target, now) = walker.turn_anywhere(target, now).await?;
                 payload = Payload::Rope(rope);
                 continue;
@@ -101,8 +101,7 @@ pub(crate) async fn run(books: &mut Books, plan: Plan<'_>, mut payload: Payload,
             clock::until(at).await;
             now = clock::now();
         }
-        target = next.target;
-        now = walker.turn_at(target, now).await?;
+        (target, now) = walker.turn_at(next.target, now).await?;
         payload = Payload::Rope(rope);
     }
 }
@@ -221,17 +220,23 @@ impl<'a> Walker<'a> {
             .is_some_and(|opens| opens.is_none_or(|opens| opens > self.bounds.until(at)))
     }
 
-    /// A turn at the lane `target`, for an exchange that had one before, and the time then.
-    async fn turn_at(&mut self, target: usize, now: Instant) -> Result<Instant, Error> {
-        let Some(bill) = &self.books.bill else { return Ok(now) };
+    /// A turn at the lane `target`, or where that one is full at whichever of it and those not asked yet has
+    /// one first: the lane, and the time then.
+    async fn turn_at(&mut self, target: usize, now: Instant) -> Result<(usize, Instant), Error> {
+        let Some(bill) = &self.books.bill else { return Ok((target, now)) };
         if let Some(turn) = self.route.pool.try_turn_at(target, &bill.flow, bill.expected, now) {
             self.books.take_turn(turn);
-            return Ok(now);
+            return Ok((target, now));
         }
-        let order = Order::from_slice(&[target]);
-        let waited = queue::wait(self.books, self.route, &order, Who::Again, self.bounds, now).await;
-        match waited {
-            Ok(_) => Ok(clock::now()),
+        // Those that fail would have to be paid for; this one has been.
+        let well =
+            |place: &usize| self.fits(*place) && self.route.lanes.get(*place).is_some_and(|lane| !lane.is_failing());
+        let order: Order = std::iter::once(target).chain(self.walk.fresh().iter().copied().filter(well)).collect();
+        match queue::wait(self.books, self.route, &order, Who::Again, self.bounds, now).await {
+            Ok(place) => {
+                self.walk.ask_instead(target, place);
+                Ok((place, clock::now()))
+            }
             // What the providers said tells more than that there was no room elsewhere.
             Err(refusal) => Err(std::mem::take(&mut self.failures).worst(refusal)),
         }
@@ -241,6 +246,9 @@ impl<'a> Walker<'a> {
     async fn turn_anywhere(&mut self, before: usize, now: Instant) -> Result<(usize, Instant), Error> {
         let order = choose::beginning_with(before, plan::as_configured(self.route.lanes.len()));
         let place = queue::wait(self.books, self.route, &order, Who::Again, self.bounds, now).await?;
+        if let Some(turn) = &mut self.books.turn {
+            turn.spare();
+        }
         Ok((place, clock::now()))
     }
 

@@ -103,18 +103,25 @@ pub(crate) async fn wait(
         Joined::Queue(waiting) => waiting,
     };
     if bill.flow.qos == Qos::Gold {
-        preempt(pool);
+        preempt(bill, now);
     }
-    let left = books.left.clone();
-    let granted = clock::before(bounds.until(now), unless_left(waiting, left)).await;
+    let until = bounds.until(now);
+    let ended = clock::before(until, turn_or_end(waiting, pool, until, books.left.clone())).await;
     let then = clock::now();
     let waited = then.saturating_duration_since(now);
     books.queued += waited;
-    let Some(granted) = granted else {
-        pool.gave_up();
-        return Err(late(route, pool, waited, then));
+    let grant = match ended {
+        Some(End::Turn(grant)) => grant,
+        Some(End::Left) => return Err(gone()),
+        Some(End::Shut(opens_at)) => {
+            pool.gave_up();
+            return Err(ejected(route, Some(opens_at), then));
+        }
+        None => {
+            pool.gave_up();
+            return Err(books.bill.as_ref().map_or_else(nowhere, |bill| late(route, bill, waited, then)));
+        }
     };
-    let Some(grant) = granted else { return Err(gone()) };
     route.metrics.waits.observe(grant.waited.as_secs_f64() * 1_000.0);
     if let Some(bill) = &mut books.bill {
         bill.waited(grant.charged);
@@ -151,66 +158,82 @@ fn join(
         }
         return Ok(Joined::Turn(turn));
     }
-    if let Some(refusal) = hopeless(route, pool, bounds, now) {
+    if let Some(refusal) = hopeless(route, bill, bounds, now) {
         return Err(refusal);
     }
     if bounds.until(now) <= now {
         pool.gave_up();
-        return Err(late(route, pool, Duration::ZERO, now));
+        return Err(late(route, bill, Duration::ZERO, now));
     }
     let coming = match who {
         Who::New => Coming::New { most: route.queue.max_waiting },
         Who::Again => Coming::Again,
     };
-    let waiting = pool.wait(request, bill.session(), coming, now).map_err(|_| full(route, pool, now))?;
+    let waiting = pool.wait(request, bill.session(), coming, now).map_err(|_| full(route, bill, now))?;
     Ok(Joined::Queue(waiting))
 }
 
-/// The wait, which ends with nothing where the caller has left: his work may go on without him, but it
-/// has not begun.
-async fn unless_left(waiting: Waiting, left: Option<Arc<AtomicBool>>) -> Option<Grant> {
+/// How a wait ended before its time was over.
+enum End {
+    Turn(Grant),
+    /// The caller has left. His work may go on without him, but it has not begun.
+    Left,
+    /// Every lane has failed, and none opens before the wait is over.
+    Shut(Instant),
+}
+
+async fn turn_or_end(waiting: Waiting, pool: &Pool, until: Instant, left: Option<Arc<AtomicBool>>) -> End {
     let mut waiting = pin!(waiting);
+    let mut shut = pin!(pool.shut.notified());
     poll_fn(|cx| {
         if left.as_ref().is_some_and(|left| left.load(Ordering::Relaxed)) {
-            return Poll::Ready(None);
+            return Poll::Ready(End::Left);
         }
-        waiting.as_mut().poll(cx).map(Some)
+        if let Poll::Ready(grant) = waiting.as_mut().poll(cx) {
+            return Poll::Ready(End::Turn(grant));
+        }
+        while shut.as_mut().poll(cx).is_ready() {
+            shut.set(pool.shut.notified());
+            if let Some(opens_at) = pool.shut_until().filter(|opens_at| *opens_at >= until) {
+                return Poll::Ready(End::Shut(opens_at));
+            }
+        }
+        Poll::Pending
     })
     .await
 }
 
-fn preempt(pool: &Pool) {
-    if let Some(phase) = pool.preempt() {
+fn preempt(bill: &Bill, now: Instant) {
+    if let Some(phase) = bill.pool.preempt(&bill.flow, now) {
         let reason = format!("gold waits, the victim was {phase:?}");
         let _span = tracing::debug_span!("preempt.select", "preempt.count" = 1, "preempt.reason" = reason);
     }
 }
 
 /// Why waiting is in vain, where it is.
-fn hopeless(route: &Route, pool: &Pool, bounds: Bounds, now: Instant) -> Option<Error> {
-    match pool.outlook(now) {
+fn hopeless(route: &Route, bill: &Bill, bounds: Bounds, now: Instant) -> Option<Error> {
+    match bill.pool.outlook(bill.flow.qos, bill.expected, now) {
         Outlook::Hopeful => None,
-        Outlook::Ejected(opens_at) => {
-            let pause = opens_at.map_or(UNKNOWN, |at| at.saturating_duration_since(now));
-            Some(ejected(route, pause))
-        }
+        Outlook::Ejected(opens_at) => Some(ejected(route, opens_at, now)),
         Outlook::Paused(at) if at < bounds.until(now) => None,
         Outlook::Paused(at) => {
-            pool.gave_up();
+            bill.pool.gave_up();
             let pause = at.saturating_duration_since(now);
-            let text = format!("every provider of `{}` asked for a pause; try again in {}", route.name, told(pause));
+            let text =
+                format!("every provider of `{}` has reached its limit; try again in {}", route.name, told(pause));
             Some(Error::router(ErrorKind::Backpressure, text).with_retry(Retry::After(pause)))
         }
     }
 }
 
-fn ejected(route: &Route, pause: Duration) -> Error {
+fn ejected(route: &Route, opens_at: Option<Instant>, now: Instant) -> Error {
+    let pause = opens_at.map_or(UNKNOWN, |at| at.saturating_duration_since(now));
     let text = format!("every provider of `{}` fails at present; try again in {}", route.name, told(pause));
     Error::router(ErrorKind::NoModelsAvailable, text).with_retry(Retry::After(pause))
 }
 
-fn full(route: &Route, pool: &Pool, now: Instant) -> Error {
-    let pause = forecast(pool, now);
+fn full(route: &Route, bill: &Bill, now: Instant) -> Error {
+    let pause = forecast(bill, now);
     let text = format!(
         "{} requests wait for `{}` already, which is its limit; try again in {}",
         route.queue.max_waiting,
@@ -220,16 +243,19 @@ fn full(route: &Route, pool: &Pool, now: Instant) -> Error {
     Error::router(ErrorKind::Backpressure, text).with_retry(Retry::After(pause))
 }
 
-fn late(route: &Route, pool: &Pool, waited: Duration, now: Instant) -> Error {
-    let pause = forecast(pool, now);
+fn late(route: &Route, bill: &Bill, waited: Duration, now: Instant) -> Error {
+    if let Outlook::Ejected(opens_at) = bill.pool.outlook(bill.flow.qos, bill.expected, now) {
+        return ejected(route, opens_at, now);
+    }
+    let pause = forecast(bill, now);
     let text =
         format!("no turn at `{}` came within {} ms; try again in {}", route.name, waited.as_millis(), told(pause));
     Error::router(ErrorKind::Backpressure, text).with_retry(Retry::After(pause))
 }
 
 /// The error of a request that was made to give way to a gold one and cannot be begun again.
-pub(crate) fn preempted(pool: Option<&Pool>, now: Instant) -> Error {
-    let pause = pool.map_or(UNKNOWN, |pool| forecast(pool, now));
+pub(crate) fn preempted(bill: Option<&Bill>, now: Instant) -> Error {
+    let pause = bill.map_or(UNKNOWN, |bill| forecast(bill, now));
     let text = format!("the request gave way to one of a higher class; try again in {}", told(pause));
     Error::router(ErrorKind::Preempted, text).with_retry(Retry::After(pause))
 }
@@ -243,8 +269,8 @@ fn nowhere() -> Error {
 }
 
 /// When to come back: not sooner than after a second, which is as fine as `Retry-After` can say it.
-fn forecast(pool: &Pool, now: Instant) -> Duration {
-    pool.forecast(now).map_or(UNKNOWN, |pause| pause.max(UNKNOWN))
+fn forecast(bill: &Bill, now: Instant) -> Duration {
+    bill.pool.forecast(bill.flow.qos, bill.expected, now).map_or(UNKNOWN, |pause| pause.max(UNKNOWN))
 }
 
 /// A pause as people read it: whole seconds, rounded up as in `Retry-After`.

@@ -221,6 +221,10 @@ impl Books {
     pub(crate) fn told(&self, lane: &Lane, ending: Ending<'_>) -> Verdict {
         let outcome = match ending {
             Ending::Served => TryOutcome::Served,
+            // An answer that had begun was only long: the exchange's total tells nothing about its provider.
+            Ending::Failed(error) if error.kind() == ErrorKind::TimeoutTotal && self.status != 0 => {
+                TryOutcome::Cancelled
+            }
             Ending::Failed(error) => lane.outcome_of(error, self.patience),
             Ending::Left => TryOutcome::Cancelled,
         };

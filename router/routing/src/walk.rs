@@ -101,6 +101,16 @@ impl Walk {
         true
     }
 
+    /// Asks `target`, which has not been asked yet, instead of `handed`, which was to be asked: that one can
+    /// still be. Nothing changes where they are the same, or where `handed` was to be asked again.
+    pub fn ask_instead(&mut self, handed: usize, target: usize) {
+        let place = self.fresh().iter().position(|fresh| *fresh == target).map(|place| place + self.fresh);
+        let last = self.fresh.checked_sub(1).filter(|last| self.order.get(*last) == Some(&handed));
+        if let (Some(place), Some(last)) = (place, last) {
+            self.order.swap(place, last);
+        }
+    }
+
     /// Notes that `target` has just failed.
     pub fn failed(&mut self, target: usize, again: Again, now: Instant, rules: &Rules, rng: &mut impl Rng) {
         // The first repetition is round zero, whichever target it is of.

@@ -148,8 +148,8 @@ impl Rescue {
                 clock::until(at).await;
                 now = clock::now();
             }
-            let mut target = next.target;
-            now = walker.turn_at(target, now).await.ok()?;
+            let mut target;
+            (target, now) = walker.turn_at(next.target, now).await.ok()?;
             let tried = walker.ask(&mut target, Payload::Rope(body.clone()), Some(&body), now).await;
             now = clock::now();
             let error = match begun(tried) {

@@ -16,6 +16,8 @@ pub struct FlowCell {
     pub(super) id: FlowId,
     /// Slots that it holds.
     pub(super) in_flight: AtomicU32,
+    /// How many flows of the pool hold any.
+    busy: Arc<AtomicU32>,
     /// Requests of it that wait. Changed under the pool's lock.
     pub(super) waiting: AtomicU32,
     /// Slots that it was given.
@@ -32,12 +34,13 @@ pub struct FlowCell {
 const HALF_LIFE_NS: f64 = 30e9;
 
 impl FlowCell {
-    pub(super) fn new(tenant: Arc<str>, qos: Qos, id: FlowId) -> Self {
+    pub(super) fn new(tenant: Arc<str>, qos: Qos, id: FlowId, busy: Arc<AtomicU32>) -> Self {
         Self {
             tenant,
             qos,
             id,
             in_flight: AtomicU32::new(0),
+            busy,
             waiting: AtomicU32::new(0),
             granted: AtomicU64::new(0),
             served: AtomicU64::new(0),
@@ -59,10 +62,34 @@ impl FlowCell {
         f64::from_bits(self.recent.load(Ordering::Relaxed)) * (-age / HALF_LIFE_NS).exp2()
     }
 
-    /// Whether it has nothing in flight and nothing waiting. Two requests of it that come at once may
-    /// both find it so, and take an express slot each.
-    pub(super) fn idle(&self) -> Idle {
-        let busy = self.in_flight.load(Ordering::Relaxed) > 0 || self.waiting.load(Ordering::Relaxed) > 0;
-        if busy { Idle::No } else { Idle::Yes }
+    /// It takes a slot.
+    pub(super) fn takes(&self) {
+        self.granted.fetch_add(1, Ordering::Relaxed);
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.busy.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// It gives a slot back.
+    pub(super) fn gives_back(&self) {
+        if self.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.busy.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it is light while all lanes together carry `window` tries: it holds nothing, or less than half
+    /// of its equal part. Two requests that come at once may both find it so.
+    pub(super) fn holds_little(&self, window: impl FnOnce() -> u64) -> Idle {
+        let held = u64::from(self.in_flight.load(Ordering::Relaxed));
+        if held == 0 {
+            return Idle::Yes;
+        }
+        let busy = u64::from(self.busy.load(Ordering::Relaxed));
+        if held * 2 * busy < window() { Idle::Yes } else { Idle::No }
+    }
+
+    /// The same, where nothing of it waits either: such a request need not wait for others.
+    pub(super) fn idle(&self, window: impl FnOnce() -> u64) -> Idle {
+        if self.waiting.load(Ordering::Relaxed) > 0 { Idle::No } else { self.holds_little(window) }
     }
 }

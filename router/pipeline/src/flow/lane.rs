@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use atp_core::{Qos, RateFacts};
-use atp_routing::control::{Began, ControlView, Ended, FirstToken, Published, State, Verdict};
+use atp_routing::control::{Began, ControlView, Ended, FirstToken, Published, State};
 use atp_routing::share::{Gold, Idle, Shares};
 use atp_routing::{Control, ControlRules};
 use smallvec::SmallVec;
@@ -41,6 +41,8 @@ pub struct LaneCell {
     /// When the lane opens by itself, in nanoseconds since `origin`; 0 where it does not.
     opens_at: Told,
     max: AtomicU32,
+    /// Slots that gold holds. Only gold changes it.
+    gold: AtomicU32,
     pace: PaceCell,
     /// In nanoseconds; 0 where it is not known.
     p95_first_token: Told,
@@ -103,6 +105,7 @@ impl LaneCell {
             probe: AtomicBool::new(false),
             opens_at: Told::new(0),
             max: AtomicU32::new(rules.window.max),
+            gold: AtomicU32::new(0),
             pace: PaceCell::default(),
             p95_first_token: Told::new(0),
             counts: Counts::default(),
@@ -136,23 +139,64 @@ impl LaneCell {
         pools.push(Arc::downgrade(pool));
     }
 
+    /// How many slots may be held for this request to take one more, of a window.
+    ///
+    /// What is kept for gold is kept from light flows too: they go beyond the window by as much, not into
+    /// gold's part of it.
+    fn up_to(&self, window: u32, asker: &Asker) -> u32 {
+        let mut shares = Shares::of(window, self.max.load(Telling::Relaxed), asker.gold);
+        if asker.gold == Gold::Configured {
+            shares = shares.beside(self.gold.load(Telling::Relaxed));
+        }
+        let slots = shares.slots(asker.qos, asker.idle);
+        match (asker.qos, asker.idle) {
+            (Qos::Silver | Qos::Bronze, Idle::Yes) => slots - (shares.gold - shares.common).min(slots - shares.common),
+            _ => slots,
+        }
+    }
+
+    /// A slot of gold is held, or another's, which does not matter.
+    pub(super) fn holds(&self, qos: Qos) {
+        if qos == Qos::Gold {
+            self.gold.fetch_add(1, Telling::Relaxed);
+        }
+    }
+
+    /// The opposite of [`LaneCell::holds`].
+    pub(super) fn holds_no_more(&self, qos: Qos) {
+        if qos == Qos::Gold {
+            self.gold.fetch_sub(1, Telling::Relaxed);
+        }
+    }
+
+    /// How many slots gold holds.
+    pub(super) fn held_by_gold(&self) -> u32 {
+        self.gold.load(Telling::Relaxed)
+    }
+
+    /// Whether one slot that comes back is all that this request lacks.
+    pub(super) fn lacks_one(&self, asker: &Asker, now: Instant) -> bool {
+        let load = self.load();
+        self.room(asker, now) == Err(Closed::Full) && load.limit > 0 && load.in_flight <= self.up_to(load.limit, asker)
+    }
+
     /// Takes a slot, where there is one. No lock, no allocation.
     pub(super) fn try_take(&self, asker: &Asker, now: Instant) -> Option<Slot> {
-        let max = self.max.load(Telling::Relaxed);
-        let up_to = |limit| Shares::of(limit, max, asker.gold).slots(asker.qos, asker.idle);
+        let up_to = |limit| self.up_to(limit, asker);
         if !self.pace.is_known() {
             return self.slots.try_take(up_to).map(|in_flight| Slot { in_flight, paced: 0 });
         }
         let load = self.load();
+        let now = self.nanos(now);
         if load.limit == 0
             || load.in_flight >= up_to(load.limit)
-            || self.pace.admit(self.nanos(now), asker.tokens).is_err()
+            || self.pace.admit(now, asker.tokens, asker.idle).is_err()
         {
             return None;
         }
         // The pace first: a slot that is taken and given back again could be missed by somebody else.
         let Some(in_flight) = self.slots.try_take(up_to) else {
-            self.pace.give_back(self.nanos(now), asker.tokens);
+            self.pace.give_back(now, asker.tokens);
             return None;
         };
         Some(Slot { in_flight, paced: asker.tokens })
@@ -173,8 +217,11 @@ impl LaneCell {
         if !self.probe.load(Telling::Relaxed) {
             return None;
         }
-        let began = lock(&self.control).began(now);
+        let mut control = lock(&self.control);
+        let began = control.began(now);
+        // Under the lock, so that it does not undo what another decision has made known.
         self.probe.store(false, Telling::Relaxed);
+        drop(control);
         match began {
             // The lane may have come back in between; then the limit decides.
             Began::Freely | Began::Refused => None,
@@ -188,12 +235,11 @@ impl LaneCell {
         if load.limit == 0 {
             return self.shut(now);
         }
-        let max = self.max.load(Telling::Relaxed);
-        if load.in_flight >= Shares::of(load.limit, max, asker.gold).slots(asker.qos, asker.idle) {
+        if load.in_flight >= self.up_to(load.limit, asker) {
             return Err(Closed::Full);
         }
         if self.pace.is_known() {
-            let wait = self.pace.wait(self.nanos(now), asker.tokens);
+            let wait = self.pace.wait(self.nanos(now), asker.tokens, asker.idle);
             if wait > 0 {
                 return Err(Closed::Until(now + Duration::from_nanos(wait)));
             }

@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use atp_routing::rate::{self, Pace};
+use atp_routing::share::Idle;
 
 /// The pace of a lane and what of it is used.
 #[derive(Debug, Default)]
@@ -60,15 +61,16 @@ impl PaceCell {
         }
     }
 
-    /// Admits a request of `tokens` at `now` (nanoseconds since the lane's origin).
+    /// Admits a request of `tokens` at `now` (nanoseconds since the lane's origin); one of a light flow a
+    /// little early.
     ///
     /// # Errors
     ///
     /// The nanoseconds until there is room.
-    pub(super) fn admit(&self, now: u64, tokens: u64) -> Result<(), u64> {
+    pub(super) fn admit(&self, now: u64, tokens: u64, idle: Idle) -> Result<(), u64> {
         let pace = self.pace();
-        change(&self.requests, |word| rate::admit_request(word, now, &pace))?;
-        change(&self.tokens, |word| rate::admit(word, now, tokens, &pace))
+        change(&self.requests, |word| admit_request(word, now, &pace, idle))?;
+        change(&self.tokens, |word| admit_tokens(word, now, tokens, &pace, idle))
             .inspect_err(|_| self.give_back_request(&pace))
     }
 
@@ -89,11 +91,25 @@ impl PaceCell {
     }
 
     /// The nanoseconds until a request of `tokens` is admitted; 0 now. Changes nothing.
-    pub(super) fn wait(&self, now: u64, tokens: u64) -> u64 {
+    pub(super) fn wait(&self, now: u64, tokens: u64, idle: Idle) -> u64 {
         let pace = self.pace();
-        let requests = rate::admit_request(self.requests.load(Ordering::Relaxed), now, &pace).err().unwrap_or(0);
-        let tokens = rate::admit(self.tokens.load(Ordering::Relaxed), now, tokens, &pace).err().unwrap_or(0);
-        requests.max(tokens)
+        let requests = admit_request(self.requests.load(Ordering::Relaxed), now, &pace, idle);
+        let tokens = admit_tokens(self.tokens.load(Ordering::Relaxed), now, tokens, &pace, idle);
+        requests.err().max(tokens.err()).unwrap_or(0)
+    }
+}
+
+fn admit_request(word: u64, now: u64, pace: &Pace, idle: Idle) -> Result<u64, u64> {
+    match idle {
+        Idle::Yes => rate::admit_request_ahead(word, now, pace),
+        Idle::No => rate::admit_request(word, now, pace),
+    }
+}
+
+fn admit_tokens(word: u64, now: u64, tokens: u64, pace: &Pace, idle: Idle) -> Result<u64, u64> {
+    match idle {
+        Idle::Yes => rate::admit_ahead(word, now, tokens, pace),
+        Idle::No => rate::admit(word, now, tokens, pace),
     }
 }
 

@@ -11,17 +11,18 @@ mod line;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64 as Told, Ordering as Telling};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64 as Told, Ordering as Telling};
 use std::time::{Duration, Instant};
 
 use atp_core::{Qos, Weight};
 use atp_routing::Order;
 use atp_routing::share::{Gold, Idle};
+use tokio::sync::Notify;
 
-use self::line::Line;
 pub use self::line::{Coming, Full};
+use self::line::{Line, sooner};
 use super::flow_cell::FlowCell;
-use super::lane::{Asker, LaneCell};
+use super::lane::{Asker, Closed, LaneCell};
 use super::turn::Turn;
 use crate::clock;
 use crate::leave::Spawn;
@@ -38,6 +39,12 @@ pub struct Pool {
     gold: AtomicBool,
     line: Mutex<Line>,
     flows: Mutex<Flows>,
+    /// Flows that hold a slot.
+    busy: Arc<AtomicU32>,
+    /// Requests of light flows among those who wait; changed under the lock.
+    light: AtomicU32,
+    /// Tells those who wait that every lane has failed.
+    pub(crate) shut: Notify,
     pub(super) spawn: Spawn,
     /// The output tokens of a request, as a moving average in sixteenths.
     output: Told,
@@ -77,6 +84,9 @@ impl Pool {
             gold: AtomicBool::new(false),
             line: Mutex::new(Line::new(now)),
             flows: Mutex::default(),
+            busy: Arc::default(),
+            light: AtomicU32::new(0),
+            shut: Notify::new(),
             spawn,
             output: Told::new(0),
             origin: now,
@@ -116,7 +126,7 @@ impl Pool {
             return Arc::clone(flow);
         }
         let id = lock(&self.line).queue.flow(tenant, qos, weight);
-        let flow = Arc::new(FlowCell::new(Arc::clone(tenant), qos, id));
+        let flow = Arc::new(FlowCell::new(Arc::clone(tenant), qos, id, Arc::clone(&self.busy)));
         flows.insert((Arc::clone(tenant), qos), Arc::clone(&flow));
         flow
     }
@@ -145,14 +155,21 @@ impl Pool {
     }
 
     fn asker(&self, request: &Request<'_>) -> Asker {
-        Asker { qos: request.flow.qos, idle: request.flow.idle(), gold: self.gold(), tokens: request.tokens }
+        let idle = request.flow.idle(|| self.window());
+        Asker { qos: request.flow.qos, idle, gold: self.gold(), tokens: request.tokens }
     }
 
-    /// A turn at once, where nobody waits and a lane has room, or where the flow has nothing at all and
-    /// may go ahead on an express slot. No lock, no allocation.
+    /// How many tries all lanes may carry together.
+    fn window(&self) -> u64 {
+        self.lanes.iter().map(|lane| u64::from(lane.load().limit)).sum()
+    }
+
+    /// A turn at once, where nobody waits and a lane has room, or where the flow is light and may go ahead of
+    /// those that are not on an express slot. No lock, no allocation.
     pub fn try_turn(self: &Arc<Self>, request: Request<'_>, now: Instant) -> Option<Turn> {
         let asker = self.asker(&request);
-        if self.waiting() > 0 && asker.idle == Idle::No {
+        let ahead = asker.idle == Idle::Yes && self.light.load(Telling::Relaxed) == 0;
+        if self.waiting() > 0 && !ahead {
             return None;
         }
         self.take(request.order, request.flow, &asker, now)
@@ -224,18 +241,28 @@ impl Pool {
         self.lanes.get(place)?.closed(now)
     }
 
-    /// Whether it is worth waiting.
-    pub(crate) fn outlook(&self, now: Instant) -> Outlook {
-        let ejected = self.lanes.iter().all(|lane| !lane.is_serving());
-        if ejected {
-            return Outlook::Ejected(self.lanes.iter().filter_map(|lane| lane.opens_at()).min());
+    /// Whether it is worth waiting for a request of a class that is expected to use so many tokens.
+    pub(crate) fn outlook(&self, qos: Qos, tokens: u64, now: Instant) -> Outlook {
+        let asker = Asker { qos, idle: Idle::No, gold: self.gold(), tokens };
+        let (mut paused, mut ejected) = (None, None);
+        for lane in &self.lanes {
+            match lane.room(&asker, now) {
+                Ok(()) | Err(Closed::Full) => return Outlook::Hopeful,
+                Err(Closed::Until(at)) => paused = sooner(paused, Some(at)),
+                Err(Closed::Ejected(at)) => ejected = sooner(ejected, at),
+            }
         }
-        let serving = || self.lanes.iter().filter(|lane| lane.is_serving());
-        if serving().any(|lane| lane.load().limit > 0) {
-            return Outlook::Hopeful;
+        match paused {
+            Some(at) if at > now => Outlook::Paused(at),
+            Some(_) => Outlook::Hopeful,
+            None => Outlook::Ejected(ejected),
         }
-        let opens_at = serving().filter_map(|lane| lane.opens_at()).min();
-        opens_at.filter(|at| *at > now).map_or(Outlook::Hopeful, Outlook::Paused)
+    }
+
+    /// When the first lane opens, where all have failed.
+    pub(crate) fn shut_until(&self) -> Option<Instant> {
+        let all = self.lanes.iter().all(|lane| !lane.is_serving() && lane.load().limit == 0);
+        self.lanes.iter().filter_map(|lane| lane.opens_at()).min().filter(|_| all)
     }
 
     /// Counts a request that was refused after it had waited.
@@ -265,10 +292,18 @@ impl Pool {
         u64::try_from(now.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// How long who comes now would wait for a turn, where that is known.
-    pub(crate) fn forecast(&self, now: Instant) -> Option<Duration> {
+    /// How long who comes now would wait for a turn, where that is known: for those before him, or for a lane
+    /// to open.
+    pub(crate) fn forecast(&self, qos: Qos, tokens: u64, now: Instant) -> Option<Duration> {
         let line = lock(&self.line);
-        line.drain.wait_for_place(line.queue.len(), line.tokens, now)
+        let queue = line.drain.wait_for_place(line.queue.len(), line.tokens, now);
+        drop(line);
+        let opens = match self.outlook(qos, tokens, now) {
+            Outlook::Hopeful => None,
+            Outlook::Paused(at) => Some(at),
+            Outlook::Ejected(at) => at,
+        };
+        queue.max(opens.map(|at| at.saturating_duration_since(now)))
     }
 
     /// The output tokens that a request is expected to use.

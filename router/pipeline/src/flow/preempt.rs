@@ -6,13 +6,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use atp_core::Qos;
 use atp_routing::share::{self, Phase};
-use smallvec::SmallVec;
 
 use crate::sync::{Mutex, lock};
 
@@ -20,6 +19,7 @@ use crate::sync::{Mutex, lock};
 #[derive(Default)]
 pub(super) struct Running {
     next: AtomicU64,
+    count: AtomicU32,
     runs: Mutex<HashMap<u64, Arc<Run>>>,
 }
 
@@ -44,29 +44,33 @@ impl Running {
             waker: Mutex::new(None),
         });
         lock(&self.runs).insert(id, Arc::clone(&run));
+        self.count.fetch_add(1, Ordering::Relaxed);
         run
     }
 
     /// A try ends.
     pub(super) fn leave(&self, run: &Run) {
         lock(&self.runs).remove(&run.id);
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Who gives way of the tries that have not been told to already.
-    fn victim(&self) -> Option<Arc<Run>> {
-        let runs = lock(&self.runs);
-        let alive = || runs.values().filter(|run| !run.preempted.load(Ordering::Relaxed));
-        let place = share::victim(alive().map(|run| run.as_running()))?;
-        alive().nth(place).cloned()
+    /// How many there are.
+    pub(super) fn count(&self) -> u32 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Those that have not been told to give way.
+    fn candidates(&self, into: &mut Vec<Arc<Run>>) {
+        into.extend(lock(&self.runs).values().filter(|run| !run.is_preempted()).cloned());
     }
 }
 
 /// Makes one of the lanes' tries give way, where there is one, and says how far it had come.
-pub(super) fn preempt<'a>(lanes: &(impl Iterator<Item = &'a Running> + Clone)) -> Option<Phase> {
-    loop {
-        let victims: SmallVec<[Arc<Run>; 4]> = lanes.clone().filter_map(Running::victim).collect();
-        let place = share::victim(victims.iter().map(|run| run.as_running()))?;
-        let run = victims.get(place)?;
+pub(super) fn preempt<'a>(lanes: impl Iterator<Item = &'a Running>) -> Option<Phase> {
+    let mut runs = Vec::new();
+    lanes.for_each(|lane| lane.candidates(&mut runs));
+    while let Some(place) = share::victim(runs.iter().map(|run| run.as_running())) {
+        let run = runs.swap_remove(place);
         if run.preempted.swap(true, Ordering::AcqRel) {
             // Another gold request was quicker; it has its slot, and this one looks for another.
             continue;
@@ -77,6 +81,7 @@ pub(super) fn preempt<'a>(lanes: &(impl Iterator<Item = &'a Running> + Clone)) -
         }
         return Some(run.as_running().phase);
     }
+    None
 }
 
 impl Run {

@@ -4,7 +4,6 @@
 //! try told about the lane; dropped without that it tells nothing, and its slot goes back all the same.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use atp_core::RateFacts;
@@ -46,8 +45,8 @@ impl Turn {
         slot: Slot,
         now: Instant,
     ) -> Self {
-        flow.in_flight.fetch_add(1, Ordering::Relaxed);
-        flow.granted.fetch_add(1, Ordering::Relaxed);
+        flow.takes();
+        lane.holds(flow.qos);
         let run = pool.preempts(flow.qos).then(|| lane.bronze.enter(now));
         Self {
             lane: Arc::clone(lane),
@@ -82,6 +81,14 @@ impl Turn {
         self.run.as_ref()
     }
 
+    /// Gold preempts it no more: it has given way once. Otherwise a request would do so again and again,
+    /// because the queue owes it the turn that it has lost.
+    pub(crate) fn spare(&mut self) {
+        if let Some(run) = self.run.take() {
+            self.lane.bronze.leave(&run);
+        }
+    }
+
     /// The try begins only now: what came before was the router's own time.
     pub(crate) fn begins(&mut self, now: Instant) {
         self.began = self.began.max(now);
@@ -111,7 +118,8 @@ impl Turn {
         if let Some(run) = &self.run {
             self.lane.bronze.leave(run);
         }
-        self.flow.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.flow.gives_back();
+        self.lane.holds_no_more(self.flow.qos);
         let sample = Ended { began: self.began, in_flight: self.slot.in_flight, tokens, verdict, limits };
         self.lane.ended(now, self.slot, sample);
     }

@@ -14,7 +14,7 @@ use atp_routing::Order;
 use atp_routing::fair_queue::Ticket;
 
 use super::flow_cell::FlowCell;
-use super::pool::Pool;
+use super::pool::{Pool, Request};
 use super::turn::Turn;
 use crate::sync::{Mutex, lock};
 
@@ -27,7 +27,16 @@ pub(super) struct Waiter {
     /// The lanes that may serve it, best first.
     pub(super) order: Order,
     pub(super) since: Instant,
+    /// Whether it has been charged already, for a turn that came to nothing.
+    pub(super) paid: Paid,
     state: Mutex<State>,
+}
+
+/// Whether a request has paid for the turn that it waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Paid {
+    Yes,
+    No,
 }
 
 enum State {
@@ -52,9 +61,10 @@ pub struct Grant {
 }
 
 impl Waiter {
-    pub(super) fn new(flow: Arc<FlowCell>, session: u64, tokens: u64, order: Order, since: Instant) -> Arc<Self> {
+    pub(super) fn new(request: &Request<'_>, session: u64, paid: Paid, since: Instant) -> Arc<Self> {
+        let Request { flow, tokens, order } = *request;
         let state = Mutex::new(State::Waiting { ticket: None, waker: None, charged: 0 });
-        Arc::new(Self { flow, session, tokens, order, since, state })
+        Arc::new(Self { flow: Arc::clone(flow), session, tokens, order: order.clone(), since, paid, state })
     }
 
     /// Notes where it stands in the queue.
@@ -64,11 +74,26 @@ impl Waiter {
         }
     }
 
-    /// It was first, was charged, and found no room where it may go: it stands first again, and is not
-    /// charged again.
+    /// It was first, was charged, and found no room where it may go: it has no place in the queue now, and is
+    /// not charged again.
     pub(super) fn keeps(&self, paid: u64) {
-        if let State::Waiting { charged, .. } = &mut *lock(&self.state) {
+        if let State::Waiting { ticket, charged, .. } = &mut *lock(&self.state) {
+            *ticket = None;
             *charged += paid;
+        }
+    }
+
+    /// Whether nothing is to be charged for it any more.
+    pub(super) fn has_paid(&self) -> bool {
+        let charged = matches!(&*lock(&self.state), State::Waiting { charged, .. } if *charged > 0);
+        charged || self.paid == Paid::Yes
+    }
+
+    /// Its place in the queue, while it waits there.
+    pub(super) fn ticket(&self) -> Option<Ticket> {
+        match &*lock(&self.state) {
+            State::Waiting { ticket, .. } => *ticket,
+            State::Granted(_) | State::Gone => None,
         }
     }
 

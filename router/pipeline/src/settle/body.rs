@@ -2,7 +2,6 @@
 //! books on board; and what goes on where a stream breaks off.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use atp_core::answer::BoxBody;
@@ -73,8 +72,7 @@ impl Body {
 
     /// The error of an answer that gave way to gold.
     fn preempted(&self) -> Error {
-        let pool = self.books.as_ref().and_then(|books| books.bill.as_ref()).map(|bill| Arc::clone(&bill.pool));
-        queue::preempted(pool.as_deref(), clock::now())
+        queue::preempted(self.books.as_ref().and_then(|books| books.bill.as_ref()), clock::now())
     }
 
     /// The answer breaks off. Whether another provider is asked to go on with it.

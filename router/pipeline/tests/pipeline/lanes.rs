@@ -134,6 +134,25 @@ async fn those_who_waited_before_the_lane_was_ejected_are_served_when_it_is_well
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_who_wait_are_told_when_no_lane_will_be_well_in_time() {
+    let far = Scripted::new("far", vec![Play::Fail(SECOND, failed())]);
+    let mut snapshot = snapshot(vec![with_slots(5, model("m", &[&far]))]);
+    snapshot.retries.rules.max_attempts = 1;
+    snapshot.models[0].targets[0].breaker.rest = SECOND * 60;
+    snapshot.models[0].targets[0].breaker.longest_rest = SECOND * 60;
+    let house = House::new(&[&far], &snapshot);
+    let mut calls: Vec<_> = (0..12).map(|_| house.pipeline.call(chat("m"))).collect();
+    calls.iter_mut().for_each(still_waits);
+    let start = Instant::now();
+    let kinds: Vec<ErrorKind> = all(calls).await.into_iter().map(|result| result.unwrap_err().kind()).collect();
+    // The first four that fail make room for four more; the fifth ejects the lane.
+    assert_eq!(kinds[..9], [ErrorKind::ProviderFailed; 9]);
+    assert_eq!(kinds[9..], [ErrorKind::NoModelsAvailable; 3]);
+    assert_eq!(start.elapsed(), SECOND * 2, "those who waited were told when it happened");
+    house.closed(12);
+}
+
+#[tokio::test(start_paused = true)]
 async fn blame_is_exact() {
     let caller = |kind| Error::new(kind, Side::Caller, "x");
     let router = |kind| Error::new(kind, Side::Router, "x");
@@ -199,6 +218,30 @@ async fn a_timer_that_the_caller_has_shortened_tells_nothing_about_the_lane() {
     }
     assert_eq!((state(&house), house.pipeline.flow().lanes[0].cuts), ("serving", 0));
     house.closed(10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_grows_by_first_tokens_so_that_many_long_streams_fit() {
+    let far = Scripted::new("far", vec![Play::Stream(vec![Beat::Wait(SECOND / 20), content("first"), Beat::Hang])]);
+    let house = House::serving(&[&far]);
+    let start = Instant::now();
+    let mut calls: Vec<_> = (0..1_000).map(|_| house.pipeline.call(streamed("m"))).collect();
+    let mut streams = Vec::new();
+    std::future::poll_fn(|cx| {
+        calls.retain_mut(|call| match call.as_mut().poll(cx) {
+            Poll::Ready(reply) => {
+                streams.push(reply.result.unwrap());
+                false
+            }
+            Poll::Pending => true,
+        });
+        if calls.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    assert_eq!(house.pipeline.flow().lanes[0].in_flight, 1_000, "none of them ends");
+    assert!(start.elapsed() < SECOND, "a few doublings: {:?}", start.elapsed());
+    drop(streams);
+    house.closed(1_000);
 }
 
 #[tokio::test(start_paused = true)]

@@ -209,6 +209,26 @@ async fn a_failed_over_try_waits_for_the_next_target_before_those_who_come_new()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failed_over_try_waits_for_whichever_target_is_free_first() {
+    let failing = Error::provider(ErrorKind::ProviderFailed, "failed");
+    let first = Scripted::new("first", vec![fail(failing), Play::Hang]);
+    let (second, third) = (Scripted::new("second", vec![Play::Hang]), Scripted::new("third", vec![slow()]));
+    let providers = [&first, &second, &third];
+    let narrow = |name: &str, far: &Arc<Scripted>| with_slots(1, model(name, &[far]));
+    let models = vec![with_slots(1, model("m", &providers)), narrow("on-second", &second), narrow("on-third", &third)];
+    let house = House::new(&providers, &snapshot(models));
+    let mut filling = vec![house.pipeline.call(chat("on-second")), house.pipeline.call(chat("on-third"))];
+    filling.iter_mut().for_each(still_waits);
+    let start = Instant::now();
+    let third_call = filling.pop().unwrap();
+    let (reply, _) = tokio::join!(house.ask(chat("m")), all(vec![third_call]));
+    assert_eq!((reply.notes.provider.as_deref(), reply.notes.attempts), (Some("third"), 2));
+    assert_eq!(start.elapsed(), SECOND * 2, "the second was its next, and stays full");
+    drop((reply, filling));
+    house.closed(3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reload_drops_nobody_who_waits() {
     let far = Scripted::new("far", vec![slow()]);
     let near = Scripted::new("near", vec![slow()]);

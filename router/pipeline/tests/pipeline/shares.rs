@@ -6,7 +6,7 @@ use std::time::Duration;
 use atp_core::port::Gateway;
 use atp_core::{Exchange, Qos, Usage, Weight};
 use atp_pipeline::view::TenantView;
-use atp_pipeline::{Snapshot, Tenant};
+use atp_pipeline::{Model, Queue, Snapshot, Tenant};
 use tokio::time::{sleep, timeout};
 
 use crate::kit::*;
@@ -141,13 +141,73 @@ async fn a_light_tenant_does_not_notice_a_neighbour_who_fills_the_window() {
         assert_eq!(reply.notes.queued, Duration::ZERO, "there is a slot for who has nothing");
         read(reply.result.unwrap().body).await.unwrap();
     }
-    // For one at a time: the second of a tenant waits as everybody does.
-    let mut both: Vec<_> = (0..2).map(|_| house.pipeline.call(from("light", Qos::Silver, chat("m")))).collect();
-    both.iter_mut().for_each(still_waits);
-    let light = view(&house, "light", Qos::Silver);
-    assert_eq!((light.in_flight, light.waiting), (1, 1));
-    drop((both, heavy));
-    house.closed(222);
+    // An eighth more than the window is all: who wants more waits as everybody does.
+    let mut more: Vec<_> = (0..20).map(|_| house.pipeline.call(from("light", Qos::Silver, chat("m")))).collect();
+    more.iter_mut().for_each(still_waits);
+    let (light, lane) = (view(&house, "light", Qos::Silver), house.pipeline.flow().lanes[0].clone());
+    assert!(light.waiting > 10 && light.in_flight + light.waiting == 20, "{light:?}");
+    assert!(lane.in_flight <= lane.limit + lane.limit / 8, "{lane:?}");
+    drop((more, heavy));
+    house.closed(240);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_who_ask_one_at_a_time_take_turns() {
+    let far = Scripted::new("far", vec![answers(SECOND, 100)]);
+    let house = House::new(&[&far], &snapshot(vec![with_slots(8, model("m", &[&far]))]));
+    let one = |tenant: usize| {
+        let (house, name) = (&house, format!("tenant-{tenant}"));
+        async move {
+            loop {
+                let asked = from(&name, Qos::Silver, chat("m"));
+                if let Ok(answer) = house.ask(asked).await.result {
+                    read(answer.body).await.unwrap();
+                }
+            }
+        }
+    };
+    let mut all: Vec<_> = (0..50).map(|tenant| Box::pin(one(tenant))).collect();
+    let run = std::future::poll_fn(|cx| {
+        for one in &mut all {
+            assert!(one.as_mut().poll(cx).is_pending());
+        }
+        std::task::Poll::<()>::Pending
+    });
+    let _over = timeout(SECOND * 100, run).await;
+    let served: Vec<u64> = house.pipeline.flow().tenants.iter().map(|tenant| tenant.served_tokens).collect();
+    let (least, most) = (served.iter().min().unwrap(), served.iter().max().unwrap());
+    assert!(served.len() == 50 && most - least <= 300, "nobody is passed by those who come again: {served:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_fills_the_queue_leaves_the_others_their_part_of_it() {
+    let far = Scripted::new("far", vec![Play::Hang]);
+    let queue = Queue { max_waiting: 10, ..Queue::default() };
+    let house = House::new(&[&far], &snapshot(vec![Model { queue, ..with_slots(1, model("m", &[&far])) }]));
+    let ask = |tenant: &str, count: usize| -> Vec<_> {
+        let mut calls: Vec<_> = (0..count).map(|_| house.pipeline.call(from(tenant, Qos::Silver, chat("m")))).collect();
+        calls.retain_mut(|call| {
+            let polled = call.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+            polled.is_pending()
+        });
+        calls
+    };
+    let heavy = ask("heavy", 40);
+    assert_eq!(heavy.len(), 1 + 10, "one is asked, ten wait, the others are refused");
+    let light = ask("light", 40);
+    assert_eq!(light.len(), 5, "of two flows each has half a queue for itself");
+    assert!(ask("heavy", 1).is_empty());
+    drop((heavy, light));
+    house.closed(81);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gold_that_always_wants_more_leaves_the_others_their_shares() {
+    let far = Scripted::new("far", vec![answers(SECOND / 10, 100)]);
+    let models = vec![with_slots(12, model("m", &[&far]))];
+    let house = House::new(&[&far], &Snapshot { has_gold: true, ..snapshot(models) });
+    let ratio = shares(&house, SECOND * 60, [("one", Qos::Gold), ("other", Qos::Bronze)]).await;
+    assert!((4.0..6.5).contains(&ratio), "five to one: {ratio}");
 }
 
 #[tokio::test(start_paused = true)]

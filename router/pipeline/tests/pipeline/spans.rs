@@ -67,7 +67,7 @@ async fn turns_windows_and_preemptions_are_spans_with_the_mission_s_attributes()
         ("fair.acquire", &["fair.fast_path=true", "fair.qos=\"bronze\"", "window.allowed="][..]),
         ("fair.select", &["fair.granted_session=", "fair.wait_ms="]),
         ("aimd.feedback", &["aimd.session=\"far\"", "before=", "after=", "latency_ms=", "ok=true"]),
-        ("window.update", &["window.before=1", "window.after=2", "window.delta=1"]),
+        ("window.update", &["window.before=1 ", "window.after=", "window.delta=", "why=Grown"]),
         ("preempt.select", &["preempt.count=1", "preempt.reason="]),
     ] {
         let told = spans.get(name).unwrap_or_else(|| panic!("no span {name} among {:?}", spans.keys()));

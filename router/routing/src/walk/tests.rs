@@ -52,6 +52,20 @@ fn a_target_that_is_asked_ahead_is_asked_no_second_time_and_the_others_keep_thei
 }
 
 #[test]
+fn a_target_that_is_asked_instead_of_another_leaves_that_one_for_later() {
+    let now = start();
+    let mut walk = Walk::new(plan::as_configured(3));
+    assert_eq!(walk.next(now + FAR, &rules()), Step::Ask(0));
+    walk.ask_instead(0, 0);
+    walk.ask_instead(0, 2);
+    assert_eq!((walk.tries(), walk.fresh()), (1, &[1, 0][..]));
+    assert_eq!(walk.next(now + FAR, &rules()), Step::Ask(1));
+    walk.ask_instead(7, 0);
+    assert_eq!(walk.next(now + FAR, &rules()), Step::Ask(0));
+    assert_eq!(walk.next(now + FAR, &rules()), Step::Stop);
+}
+
+#[test]
 fn a_lone_target_is_asked_three_times_in_all() {
     let now = start();
     let mut rng = StdRng::seed_from_u64(2);
