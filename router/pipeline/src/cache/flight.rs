@@ -205,8 +205,11 @@ impl Flight {
     /// The call has failed.
     pub(super) fn fail(&self, error: Error, notes: Notes) {
         let concerns = match error.kind() {
-            // Whom it was made for was preempted, or is ending with its core; the others are not.
-            ErrorKind::Cancelled | ErrorKind::Preempted => Concerns::One,
+            // Whom it was made for was preempted, is ending with its core, or has used up its own time, in the
+            // queue or in all; the others are not, and came later.
+            ErrorKind::Cancelled | ErrorKind::Preempted | ErrorKind::TimeoutTotal | ErrorKind::Backpressure => {
+                Concerns::One
+            }
             _ => Concerns::All,
         };
         self.end(End::Failed(NoAnswer { error, notes, concerns }));

@@ -135,6 +135,23 @@ async fn a_failure_is_told_to_all_and_asked_for_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_came_later_does_not_lose_by_the_time_that_the_first_has_used_up() {
+    let second = Duration::from_secs(1);
+    let error = Error::provider(ErrorKind::TimeoutTotal, "over").with_retry(atp_core::Retry::Never);
+    let far = Scripted::new("far", vec![Play::Fail(second, error), slow()]);
+    let house = sharing(&far, true, None);
+    let later = async {
+        tokio::time::sleep(second / 2).await;
+        house.ask(greedy()).await
+    };
+    let (first, later) = tokio::join!(house.ask(greedy()), later);
+    assert_eq!(first.result.unwrap_err().kind(), ErrorKind::TimeoutTotal);
+    assert_eq!(read(later.result.unwrap().body).await.unwrap(), "role;hello");
+    assert_eq!(far.calls(), 2);
+    house.closed(2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_may_differ_is_neither_shared_nor_kept() {
     let far = Scripted::new("far", vec![full("hello")]);
     let house = sharing(&far, true, Some(RULES));
