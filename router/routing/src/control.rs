@@ -154,7 +154,7 @@ impl Control {
         }
     }
 
-    /// A try's first token has come; for an answer that is not streamed, the answer.
+    /// The first token of a try has come whose answer is a stream.
     pub fn first_token(&mut self, now: Instant, sample: FirstToken) -> Published {
         let took = now.saturating_duration_since(sample.began);
         self.first_tokens.add(now, took);
@@ -163,16 +163,34 @@ impl Control {
             self.unread = 0;
             self.p95 = self.first_tokens.tail(now, 0.95);
         }
+        let why = self.window.first_token(now, &sample);
+        self.accepted(now, &sample, why)
+    }
+
+    /// The answer of a try has come that is no stream. How long it took says how long it is, so neither the
+    /// window's sense of queues nor the quantiles hear of it.
+    pub fn answered(&mut self, now: Instant, sample: FirstToken) -> Published {
+        let why = self.window.answered(now, &sample);
+        self.accepted(now, &sample, why)
+    }
+
+    fn accepted(&mut self, now: Instant, sample: &FirstToken, why: Option<Why>) -> Published {
         let now_ns = self.nanos(now);
         self.rate.accepted(now_ns);
         self.blame.accepted(seconds(self.nanos(sample.began)), sample.in_flight);
-        let mut why = self.window.first_token(now, &sample).unwrap_or(Why::Grown);
+        let mut why = why.unwrap_or(Why::Grown);
         let serving = self.breaker.mode() == Mode::Serving;
         self.breaker.answered(now, sample.began);
         if !serving {
             why = self.turned(now, serving, why);
         }
         self.publish(now, why)
+    }
+
+    /// So many tries are in flight now: what they hold is no idle part of the window, also where none of them
+    /// was answered lately. To be told before [`Control::tick`].
+    pub fn in_use(&mut self, now: Instant, in_flight: u32) {
+        self.window.in_use(now, in_flight);
     }
 
     /// The provider told about its limits just now.
@@ -197,6 +215,7 @@ impl Control {
             _ => sample,
         };
         let serving = self.breaker.mode() == Mode::Serving;
+        self.window.ended();
         let mut why = Why::Grown;
         match sample.verdict {
             Verdict::Served => {

@@ -106,6 +106,15 @@ const AFRESH: u32 = 2;
 /// Seconds between two drains of a window that is full all the time, and how many times the length of
 /// a drain they are at least.
 const DRAIN_EVERY: [f64; 2] = [120.0, 80.0];
+/// Slow start is looked at every so many seconds, or so many times what a first token takes. Where it has not made
+/// the window so many times as wide and streams keep their slots, it is made so many times as wide.
+const HELD: [f64; 2] = [0.5, 3.0];
+/// Streams keep their slots where fewer than one in so many ended.
+const RETURNED: u64 = 4;
+const DOUBLES: f64 = 1.25;
+const WIDENS: f64 = 1.5;
+/// First tokens are awaited for so many seconds, or so many times what a slow one takes.
+const AWAITED: [f64; 2] = [10.0, 8.0];
 /// Rounds in a row in which a cut did not help, until the norm is doubted.
 const DOUBTS: u32 = 2;
 
@@ -150,7 +159,27 @@ pub struct Window {
     proven: Proven,
     /// First tokens so far.
     tokens_seen: u32,
+    widened: Widened,
+    /// Whole answers that came, full, since it last grew.
+    answers: usize,
     origin: Instant,
+}
+
+/// What slow start had come to when that was looked at last.
+#[derive(Debug, Clone, Copy)]
+struct Widened {
+    at: f64,
+    to: f64,
+    /// Full and early first tokens since then.
+    begun: u64,
+    /// Tries that ended since then.
+    ended: u64,
+}
+
+impl Widened {
+    fn at(at: f64, to: f64) -> Self {
+        Self { at, to, begun: 0, ended: 0 }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,6 +235,8 @@ impl Window {
             trial: None,
             proven: Proven::new(0.0),
             tokens_seen: 0,
+            widened: Widened::at(0.0, rules.bound(f64::from(rules.start))),
+            answers: 0,
             origin: now,
         }
     }
@@ -255,6 +286,7 @@ impl Window {
         let mut why = None;
         if self.phase == Phase::SlowStart && full && early {
             self.set(self.limit + 1.0);
+            self.widen_where_held(at, took);
             why = Some(Why::Grown);
         }
         self.tokens_seen = self.tokens_seen.saturating_add(1);
@@ -266,6 +298,55 @@ impl Window {
             return why;
         }
         self.judge(at).or(why)
+    }
+
+    /// A whole answer has come. Its time says how long the answer was, not how long it waited: it proves what
+    /// it began with, and nothing more.
+    pub fn answered(&mut self, now: Instant, sample: &FirstToken) -> Option<Why> {
+        let (at, began) = (self.seconds(now), self.seconds(sample.began));
+        self.proven.saw(at, sample.in_flight);
+        if self.pulse.is_some() || began < self.round.began() || !self.is_full(sample.in_flight) {
+            return None;
+        }
+        let before = self.limit();
+        self.tokens_seen = self.tokens_seen.saturating_add(1);
+        if self.phase == Phase::SlowStart {
+            self.set(self.limit + 1.0);
+        }
+        self.answers += usize::from(began >= self.grown);
+        if !self.only_queues() && self.answers >= self.wanted() {
+            self.answers = 0;
+            self.grow(at);
+        }
+        (self.limit() != before).then_some(Why::Grown)
+    }
+
+    /// So many are in flight now. Streams that were answered long ago are in use as well as those that
+    /// are answered now.
+    pub fn in_use(&mut self, now: Instant, in_flight: u32) {
+        let at = self.seconds(now);
+        self.proven.saw(at, in_flight);
+    }
+
+    /// Slow start doubles the window a round because each first token lets one more begin beside the one whose
+    /// slot comes back. Where streams keep their slots it adds no more than comes, and fewer come each round:
+    /// there the window is widened by time, as long as first tokens stay early.
+    fn widen_where_held(&mut self, at: f64, took: f64) {
+        let [least, rounds] = HELD;
+        self.widened.begun += 1;
+        if at - self.widened.at < least.max(rounds * took.max(self.slow)) {
+            return;
+        }
+        let held = self.widened.ended * RETURNED < self.widened.begun;
+        if held && self.limit < self.widened.to * DOUBLES {
+            self.set(self.widened.to * WIDENS);
+        }
+        self.widened = Widened::at(at, self.limit);
+    }
+
+    /// A try has ended, and its slot is back.
+    pub fn ended(&mut self) {
+        self.widened.ended += 1;
     }
 
     /// A try that began at `began` was refused for lack of room, or its deadline came. Only once per
@@ -297,6 +378,7 @@ impl Window {
     pub fn restart(&mut self, now: Instant) {
         let at = self.seconds(now);
         self.set(f64::from(AFRESH));
+        self.widened = Widened::at(at, self.limit);
         self.phase = Phase::SlowStart;
         self.pulse = None;
         self.hold = 0.0;
@@ -310,6 +392,9 @@ impl Window {
     /// Lets an idle window fall to what is known.
     pub fn tick(&mut self, now: Instant) -> Option<Why> {
         let at = self.seconds(now);
+        if let Some(why) = self.end_by_time(at) {
+            return Some(why);
+        }
         let kept = self.proven.tick(at)?;
         let known = f64::from(self.proven.most()).max(f64::from(self.rules.start));
         if self.limit <= known {
@@ -318,6 +403,22 @@ impl Window {
         let before = self.limit();
         self.set(known + (self.limit - known) * kept);
         (self.limit() != before).then_some(Why::Idle)
+    }
+
+    /// Ends what waits for first tokens that do not come, because the tries in flight have had theirs.
+    fn end_by_time(&mut self, at: f64) -> Option<Why> {
+        let patience = AWAITED[0].max(self.slow * AWAITED[1]);
+        let before = self.limit();
+        if let Some(back) = self.drain.back.filter(|_| at - self.drain.began > patience) {
+            self.drain.back = None;
+            self.drain.due = at + DRAIN_EVERY[0];
+            self.set(back);
+        }
+        if let Some(pulse) = self.pulse.filter(|pulse| pulse.is_unheard() && at - pulse.began() > patience) {
+            self.pulse = None;
+            self.set(pulse.base);
+        }
+        (self.limit() != before).then_some(Why::Drain)
     }
 
     /// What a round says.
@@ -360,7 +461,8 @@ impl Window {
             } else if reading.full && !self.only_queues() {
                 self.step = 1.0;
             }
-            if reading.full && at >= self.drain.due && self.pulse.is_none() {
+            let known = self.phase == Phase::Avoidance;
+            if known && reading.full && at >= self.drain.due && self.pulse.is_none() {
                 self.drain.back = Some(self.limit);
                 self.drain.began = at;
                 self.set(self.limit - (waiting + 1.0).clamp(self.limit / 16.0, self.limit / 2.0));

@@ -69,6 +69,15 @@ pub struct Asker {
     pub tokens: u64,
 }
 
+/// What kind of answer begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerKind {
+    /// Its first token has come.
+    Stream,
+    /// All of it has come.
+    Whole,
+}
+
 /// A slot that was taken.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Slot {
@@ -281,16 +290,23 @@ impl LaneCell {
 
     /// Lets time do its part.
     pub(super) fn tick(&self, now: Instant) {
-        self.learn(|control| control.tick(now));
+        let in_flight = self.load().in_flight;
+        self.learn(|control| {
+            control.in_use(now, in_flight);
+            control.tick(now)
+        });
     }
 
     /// A try's first token has come, and what its provider told with it about its limits.
-    pub(super) fn first_token(&self, now: Instant, sample: FirstToken, limits: &RateFacts) {
+    pub(super) fn first_token(&self, now: Instant, answer: AnswerKind, sample: FirstToken, limits: &RateFacts) {
         self.learn(|control| {
             if !limits.is_empty() {
                 control.told(now, limits);
             }
-            control.first_token(now, sample)
+            match answer {
+                AnswerKind::Stream => control.first_token(now, sample),
+                AnswerKind::Whole => control.answered(now, sample),
+            }
         });
         self.dispatch(now);
     }

@@ -10,7 +10,7 @@ use atp_core::RateFacts;
 use atp_routing::control::{Ended, FirstToken, Verdict};
 
 use super::flow_cell::FlowCell;
-use super::lane::{LaneCell, Slot};
+use super::lane::{AnswerKind, LaneCell, Slot};
 use super::pool::Pool;
 use super::preempt::Run;
 use crate::clock;
@@ -95,7 +95,7 @@ impl Turn {
     }
 
     /// The first token has come, or the whole answer; `limits` came with it.
-    pub(crate) fn first_token(&mut self, now: Instant, input_tokens: u64, limits: &RateFacts) {
+    pub(crate) fn first_token(&mut self, now: Instant, answer: AnswerKind, input_tokens: u64, limits: &RateFacts) {
         if std::mem::replace(&mut self.first_token, FirstTokenTold::Yes) == FirstTokenTold::Yes {
             return;
         }
@@ -103,7 +103,7 @@ impl Turn {
             run.streams();
         }
         let sample = FirstToken { began: self.began, in_flight: self.slot.in_flight, input_tokens };
-        self.lane.first_token(now, sample, limits);
+        self.lane.first_token(now, answer, sample, limits);
     }
 
     /// The try has ended.

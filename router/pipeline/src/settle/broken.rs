@@ -7,6 +7,7 @@ use atp_core::{Error, ErrorKind, MicroUsd, Resume, Usage};
 
 use super::{Books, Ending};
 use crate::attempt::{Opening, Way};
+use crate::flow::lane::AnswerKind;
 
 /// The parts of an answer that broke off.
 #[derive(Default)]
@@ -65,7 +66,8 @@ impl Books {
         }
         let input = self.bill.as_ref().map_or(0, |bill| bill.input);
         if let Some(turn) = &mut self.turn {
-            turn.first_token(now, input, &opening.answer.limits);
+            let answer = if self.stream { AnswerKind::Stream } else { AnswerKind::Whole };
+            turn.first_token(now, answer, input, &opening.answer.limits);
         }
     }
 

@@ -222,7 +222,7 @@ async fn a_timer_that_the_caller_has_shortened_tells_nothing_about_the_lane() {
 
 #[tokio::test(start_paused = true)]
 async fn a_window_grows_by_first_tokens_so_that_many_long_streams_fit() {
-    let far = Scripted::new("far", vec![Play::Stream(vec![Beat::Wait(SECOND / 20), content("first"), Beat::Hang])]);
+    let far = Scripted::new("far", vec![Play::Stream(vec![Beat::Wait(SECOND / 5), content("first"), Beat::Hang])]);
     let house = House::serving(&[&far]);
     let start = Instant::now();
     let mut calls: Vec<_> = (0..1_000).map(|_| house.pipeline.call(streamed("m"))).collect();
@@ -239,7 +239,7 @@ async fn a_window_grows_by_first_tokens_so_that_many_long_streams_fit() {
     })
     .await;
     assert_eq!(house.pipeline.flow().lanes[0].in_flight, 1_000, "none of them ends");
-    assert!(start.elapsed() < SECOND, "a few doublings: {:?}", start.elapsed());
+    assert!(start.elapsed() < SECOND * 8, "{:?}", start.elapsed());
     drop(streams);
     house.closed(1_000);
 }

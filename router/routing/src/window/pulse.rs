@@ -53,6 +53,16 @@ impl Pulse {
         Self { base, to, quiet, began: at, over: None, samples: Round::after(at, 0.0) }
     }
 
+    /// When it began.
+    pub(super) fn began(&self) -> f64 {
+        self.began
+    }
+
+    /// Whether no first token has come since it began.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.over.is_none()
+    }
+
     /// A first token came at `at`, of a try that began at `began`.
     pub(super) fn hear(&mut self, at: f64, began: f64, sample: Sample, slow: f64) -> Heard {
         let is_over = self.over.is_some();

@@ -70,6 +70,43 @@ fn slow_start_doubles_in_a_round_while_full_and_not_else() {
 }
 
 #[test]
+fn streams_that_keep_their_slots_widen_the_window_all_the_same() {
+    let (mut now, trip) = (start(), Duration::from_millis(300));
+    let mut window = Window::new(WindowRules::default(), now);
+    let mut open = 0;
+    for _ in 0..50 {
+        // As many begin as may, and none ends.
+        let began = now;
+        now += trip;
+        for in_flight in open + 1..=window.limit() {
+            window.first_token(now, &sample(began, in_flight));
+            open = in_flight;
+        }
+    }
+    assert!(open >= 5_000, "{open} after 15 seconds");
+    // They are in use although nothing is heard of them.
+    for _ in 0..600 {
+        now += Duration::from_secs(1);
+        window.in_use(now, open);
+        window.tick(now);
+    }
+    assert!(window.limit() >= open, "{}", window.limit());
+}
+
+#[test]
+fn whole_answers_open_the_window_and_tell_nothing_about_queues() {
+    let mut now = start();
+    let mut window = Window::new(WindowRules::default(), now);
+    for round in 0u64..200 {
+        // Answers of very different length, the longest of them last.
+        let took = Duration::from_millis(100 + round * 100);
+        now += took;
+        window.answered(now, &sample(now - took, window.limit()));
+    }
+    assert_eq!((window.limit(), window.queueing_cuts()), (64 + 200, 0));
+}
+
+#[test]
 fn an_idle_window_falls_to_what_was_used() {
     let mut now = start();
     let mut window = Window::new(WindowRules { start: 10, ..WindowRules::default() }, now);
@@ -82,6 +119,7 @@ fn an_idle_window_falls_to_what_was_used() {
     for _ in 0..600 {
         now += Duration::from_secs(1);
         window.first_token(now, &sample(now - Duration::from_millis(300), 30));
+        window.ended();
         window.tick(now);
     }
     assert!((30..=36).contains(&window.limit()), "{}", window.limit());
