@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atp_core::port::Gateway;
-use atp_core::{Error, ErrorKind, Exchange, Finish};
+use atp_core::{Error, ErrorKind};
 use atp_pipeline::{Hedge, Model};
 use tokio::time::{Instant, sleep};
 
@@ -35,12 +35,8 @@ fn hedges(house: &House, outcome: &str) -> f64 {
 
 /// Asks, and tells who answered, with how many tries, and after which time.
 async fn asked(house: &House) -> (Result<String, ErrorKind>, u32, Duration) {
-    asked_for(house, chat("m")).await
-}
-
-async fn asked_for(house: &House, exchange: Exchange) -> (Result<String, ErrorKind>, u32, Duration) {
     let start = Instant::now();
-    let reply = house.ask(exchange).await;
+    let reply = house.ask(chat("m")).await;
     let (attempts, took) = (reply.notes.attempts, start.elapsed());
     let provider = reply.notes.provider.clone().unwrap();
     let result = match reply.result {
