@@ -45,7 +45,8 @@ impl Ledger for Forget {
 
 fn pipeline(rate: Option<RateLimit>) -> Option<Pipeline> {
     let metrics = PipelineMetrics::register(&prometheus::Registry::new()).ok()?;
-    let parts = Parts { ledger: Arc::new(Forget), metrics, spawn: Arc::new(drop), status: |_| 500, restart: |_| Bytes::new() };
+    let parts =
+        Parts { ledger: Arc::new(Forget), metrics, spawn: Arc::new(drop), status: |_| 500, restart: |_| Bytes::new() };
     let targets = vec![Target::new(Arc::new(AtOnce("far".into())), "far-model")];
     let price = Some(Price { input: 1_000_000, output: 2_000_000, cached_input: 500_000 });
     let models = vec![Model { price, ..Model::new("m", targets) }];

@@ -187,10 +187,10 @@ impl Control {
         self.publish(now, why)
     }
 
-    /// So many tries are in flight now: what they hold is no idle part of the window, also where none of them
-    /// was answered lately. To be told before [`Control::tick`].
-    pub fn in_use(&mut self, now: Instant, in_flight: u32) {
-        self.window.in_use(now, in_flight);
+    /// So many tries are in flight now, of which `silent` have had no first token yet: what they hold is no idle
+    /// part of the window, also where none of them was answered lately. To be told before [`Control::tick`].
+    pub fn in_use(&mut self, now: Instant, in_flight: u32, silent: u32) {
+        self.window.in_use(now, in_flight, silent);
     }
 
     /// The provider told about its limits just now.
@@ -215,7 +215,7 @@ impl Control {
             _ => sample,
         };
         let serving = self.breaker.mode() == Mode::Serving;
-        self.window.ended();
+        self.window.ended(now);
         let mut why = Why::Grown;
         match sample.verdict {
             Verdict::Served => {

@@ -33,12 +33,14 @@ use crate::control::{FirstToken, Why};
 use crate::rate::flow::Flow;
 use baseline::Baseline;
 use curve::Curve;
+use held::Widened;
 use proven::Proven;
 use pulse::{Heard, Pulse};
 use round::{Reading, Round, Sample};
 
 mod baseline;
 mod curve;
+mod held;
 mod proven;
 mod pulse;
 mod round;
@@ -106,15 +108,6 @@ const AFRESH: u32 = 2;
 /// Seconds between two drains of a window that is full all the time, and how many times the length of
 /// a drain they are at least.
 const DRAIN_EVERY: [f64; 2] = [120.0, 80.0];
-/// Slow start is looked at every so many seconds, or so many times what a first token takes. Where it has not made
-/// the window so many times as wide and streams keep their slots, it is made so many times as wide.
-const HELD: [f64; 2] = [0.5, 3.0];
-/// Streams keep their slots where fewer than one in so many ended.
-const RETURNED: u64 = 4;
-const DOUBLES: f64 = 1.25;
-const WIDENS: f64 = 1.5;
-/// First tokens are awaited for so many seconds, or so many times what a slow one takes.
-const AWAITED: [f64; 2] = [10.0, 8.0];
 /// Rounds in a row in which a cut did not help, until the norm is doubted.
 const DOUBTS: u32 = 2;
 
@@ -159,27 +152,12 @@ pub struct Window {
     proven: Proven,
     /// First tokens so far.
     tokens_seen: u32,
+    /// When a first token came last, or a try ended, or the window was widened without either.
+    moved: f64,
     widened: Widened,
     /// Whole answers that came, full, since it last grew.
     answers: usize,
     origin: Instant,
-}
-
-/// What slow start had come to when that was looked at last.
-#[derive(Debug, Clone, Copy)]
-struct Widened {
-    at: f64,
-    to: f64,
-    /// Full and early first tokens since then.
-    begun: u64,
-    /// Tries that ended since then.
-    ended: u64,
-}
-
-impl Widened {
-    fn at(at: f64, to: f64) -> Self {
-        Self { at, to, begun: 0, ended: 0 }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,6 +213,7 @@ impl Window {
             trial: None,
             proven: Proven::new(0.0),
             tokens_seen: 0,
+            moved: 0.0,
             widened: Widened::at(0.0, rules.bound(f64::from(rules.start))),
             answers: 0,
             origin: now,
@@ -271,6 +250,7 @@ impl Window {
         let at = self.seconds(now);
         let began = self.seconds(sample.began);
         self.flow.add(at);
+        self.moved = at;
         self.proven.saw(at, sample.in_flight);
         let took = (at - began).max(0.0);
         let lateness = self.baseline.lateness(sample.input_tokens, took);
@@ -319,34 +299,6 @@ impl Window {
             self.grow(at);
         }
         (self.limit() != before).then_some(Why::Grown)
-    }
-
-    /// So many are in flight now. Streams that were answered long ago are in use as well as those that
-    /// are answered now.
-    pub fn in_use(&mut self, now: Instant, in_flight: u32) {
-        let at = self.seconds(now);
-        self.proven.saw(at, in_flight);
-    }
-
-    /// Slow start doubles the window a round because each first token lets one more begin beside the one whose
-    /// slot comes back. Where streams keep their slots it adds no more than comes, and fewer come each round:
-    /// there the window is widened by time, as long as first tokens stay early.
-    fn widen_where_held(&mut self, at: f64, took: f64) {
-        let [least, rounds] = HELD;
-        self.widened.begun += 1;
-        if at - self.widened.at < least.max(rounds * took.max(self.slow)) {
-            return;
-        }
-        let held = self.widened.ended * RETURNED < self.widened.begun;
-        if held && self.limit < self.widened.to * DOUBLES {
-            self.set(self.widened.to * WIDENS);
-        }
-        self.widened = Widened::at(at, self.limit);
-    }
-
-    /// A try has ended, and its slot is back.
-    pub fn ended(&mut self) {
-        self.widened.ended += 1;
     }
 
     /// A try that began at `began` was refused for lack of room, or its deadline came. Only once per
@@ -403,22 +355,6 @@ impl Window {
         let before = self.limit();
         self.set(known + (self.limit - known) * kept);
         (self.limit() != before).then_some(Why::Idle)
-    }
-
-    /// Ends what waits for first tokens that do not come, because the tries in flight have had theirs.
-    fn end_by_time(&mut self, at: f64) -> Option<Why> {
-        let patience = AWAITED[0].max(self.slow * AWAITED[1]);
-        let before = self.limit();
-        if let Some(back) = self.drain.back.filter(|_| at - self.drain.began > patience) {
-            self.drain.back = None;
-            self.drain.due = at + DRAIN_EVERY[0];
-            self.set(back);
-        }
-        if let Some(pulse) = self.pulse.filter(|pulse| pulse.is_unheard() && at - pulse.began() > patience) {
-            self.pulse = None;
-            self.set(pulse.base);
-        }
-        (self.limit() != before).then_some(Why::Drain)
     }
 
     /// What a round says.

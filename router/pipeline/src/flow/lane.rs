@@ -43,6 +43,8 @@ pub struct LaneCell {
     max: AtomicU32,
     /// Slots that gold holds. Only gold changes it.
     gold: AtomicU32,
+    /// Tries in flight that have had their first token.
+    streaming: AtomicU32,
     pace: PaceCell,
     /// In nanoseconds; 0 where it is not known.
     p95_first_token: Told,
@@ -115,6 +117,7 @@ impl LaneCell {
             opens_at: Told::new(0),
             max: AtomicU32::new(rules.window.max),
             gold: AtomicU32::new(0),
+            streaming: AtomicU32::new(0),
             pace: PaceCell::default(),
             p95_first_token: Told::new(0),
             counts: Counts::default(),
@@ -288,11 +291,35 @@ impl LaneCell {
         }
     }
 
+    /// A try has had its first token and goes on.
+    pub(super) fn streams(&self) {
+        self.streaming.fetch_add(1, Telling::Relaxed);
+    }
+
+    /// A try that had had its first token has ended.
+    pub(super) fn streams_no_more(&self) {
+        self.streaming.fetch_sub(1, Telling::Relaxed);
+    }
+
+    fn silent(&self, in_flight: u32) -> u32 {
+        in_flight.saturating_sub(self.streaming.load(Telling::Relaxed))
+    }
+
+    /// Whether the lane is full of tries that have had their first token: only time, or the end of one of
+    /// them, makes room then, and time has to be let do its part.
+    pub(super) fn is_held(&self) -> bool {
+        let load = self.load();
+        load.limit > 0
+            && load.in_flight + load.limit / 8 >= load.limit
+            && self.silent(load.in_flight) <= (load.in_flight / 32).max(1)
+    }
+
     /// Lets time do its part.
     pub(super) fn tick(&self, now: Instant) {
         let in_flight = self.load().in_flight;
+        let silent = self.silent(in_flight);
         self.learn(|control| {
-            control.in_use(now, in_flight);
+            control.in_use(now, in_flight, silent);
             control.tick(now)
         });
     }

@@ -11,6 +11,9 @@ use crate::clock;
 /// ends so soon after the last one has left.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 
+/// How often a lane is looked at that is full of streams which have all begun: its window widens by time.
+pub(super) const HELD: Duration = Duration::from_millis(100);
+
 /// After so many sleeps another task goes on, so that none outlives what its owner lets a task live.
 const ROUNDS: u32 = 200;
 
@@ -83,7 +86,11 @@ async fn run(mut alive: Alive) {
     for _ in 0..ROUNDS {
         let Some(next) = alive.next() else { return };
         clock::until(next.min(clock::now() + LONGEST_SLEEP)).await;
-        alive.pool.dispatch(clock::now());
+        let now = clock::now();
+        for lane in alive.pool.lanes.iter().filter(|lane| lane.is_held()) {
+            lane.tick(now);
+        }
+        alive.pool.dispatch(now);
     }
     let pool = Arc::clone(&alive.pool);
     drop(alive);

@@ -102,6 +102,7 @@ impl Turn {
         if let Some(run) = &self.run {
             run.streams();
         }
+        self.lane.streams();
         let sample = FirstToken { began: self.began, in_flight: self.slot.in_flight, input_tokens };
         self.lane.first_token(now, answer, sample, limits);
     }
@@ -117,6 +118,9 @@ impl Turn {
         }
         if let Some(run) = &self.run {
             self.lane.bronze.leave(run);
+        }
+        if self.first_token == FirstTokenTold::Yes {
+            self.lane.streams_no_more();
         }
         self.flow.gives_back();
         self.lane.holds_no_more(self.flow.qos);

@@ -11,8 +11,8 @@ use std::time::Duration;
 use atp_core::answer::BoxBody;
 use atp_core::port::{BoxFuture, Gateway, Ledger, Provider, Try, UsageRow};
 use atp_core::{
-    Answer, AnswerBody, Caller, Continuity, Error, Exchange, Fields, Finish, FullBody, Operation, Payload, Price, Qos, RateFacts,
-    Reply, Report, RequestId, Restarts, Resume, Reuse, Rope, Timeouts, Usage,
+    Answer, AnswerBody, Caller, Continuity, Error, Exchange, Fields, Finish, FullBody, Operation, Payload, Price, Qos,
+    RateFacts, Reply, Report, RequestId, Restarts, Resume, Reuse, Rope, Timeouts, Usage,
 };
 use atp_pipeline::{Model, Parts, Pipeline, PipelineMetrics, Snapshot, Target};
 use atp_routing::window::WindowRules;
@@ -161,9 +161,13 @@ impl Provider for Scripted {
                     pause(wait).await;
                     return Err(error);
                 }
-                Play::Stream(beats) => {
-                    Box::pin(Beats { left: beats.into(), sleep: None, report: Report::default(), resume, _working: working })
-                }
+                Play::Stream(beats) => Box::pin(Beats {
+                    left: beats.into(),
+                    sleep: None,
+                    report: Report::default(),
+                    resume,
+                    _working: working,
+                }),
                 Play::Hang => std::future::pending().await,
             };
             Ok(Answer { status: StatusCode::OK, headers: HeaderMap::new(), limits: RateFacts::default(), body })

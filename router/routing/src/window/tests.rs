@@ -87,7 +87,7 @@ fn streams_that_keep_their_slots_widen_the_window_all_the_same() {
     // They are in use although nothing is heard of them.
     for _ in 0..600 {
         now += Duration::from_secs(1);
-        window.in_use(now, open);
+        window.in_use(now, open, 0);
         window.tick(now);
     }
     assert!(window.limit() >= open, "{}", window.limit());
@@ -119,7 +119,7 @@ fn an_idle_window_falls_to_what_was_used() {
     for _ in 0..600 {
         now += Duration::from_secs(1);
         window.first_token(now, &sample(now - Duration::from_millis(300), 30));
-        window.ended();
+        window.ended(now);
         window.tick(now);
     }
     assert!((30..=36).contains(&window.limit()), "{}", window.limit());

@@ -367,7 +367,7 @@ impl Pool {
         let opens = |lane: &Arc<LaneCell>| match lane.room(&asker, now) {
             Err(Closed::Until(at)) => Some(at),
             Err(Closed::Ejected(at)) => at,
-            Ok(()) | Err(Closed::Full) => None,
+            Ok(()) | Err(Closed::Full) => lane.is_held().then(|| now + pacer::HELD),
         };
         line.pacing.next = match self.waiting() {
             0 => None,
