@@ -46,11 +46,18 @@
 //! A wait ends with a turn, with the caller's leaving, or with a refusal that says when to come back: at
 //! once where the queue is full, where every lane has failed (503, the time of the next probe) or is
 //! paused for longer than one may wait (429); else when the model's longest wait, the caller's patience or
-//! the exchange's total is over. Those who wait already when the last lane is ejected stay: a rest is
-//! short against their wait, and they have paid for their place. A try that failed gives its slot back
-//! before another target is asked, and waits for that one before those who come new, without a second
-//! charge. A bronze try that gold preempts goes back to the queue where its caller has seen nothing of the
-//! answer, and ends with an error in the stream where he has.
+//! the exchange's total is over. Those who wait already when the last lane is ejected are told, and stay where
+//! its rest is shorter than what is left of their wait. A try that failed gives its slot back before another
+//! target is asked, and waits for whichever target has not failed it and is free first, before those who come
+//! new, without a second charge. A bronze try that gold preempts goes back to the queue where its caller has
+//! seen nothing of the answer, and is then spared; where he has, it ends with an error in the stream.
+//!
+//! # Who goes ahead
+//!
+//! A flow that holds little (nothing, or less than half of its equal part) goes ahead of those who wait, on slots
+//! that only such flows may take, and in turn among its like: so a tenant who asks now and then does not notice
+//! one who fills the window. The bound of the queue leaves each flow its equal part of it. Who is first and wants
+//! more tokens than his lane's pace lets through now is held, and passed by gold alone.
 //!
 //! # Locks, in the order in which they may be held together
 //!
