@@ -151,13 +151,18 @@ impl Slot {
 
     /// Whether it lies within the window that ends with `time`.
     fn counts_at(self, time: u16) -> bool {
-        usize::from(time.wrapping_sub(self.time)) < SLOTS
+        let age = (u32::from(time) + PERIOD - u32::from(self.time)) % PERIOD;
+        (age as usize) < SLOTS
     }
 }
 
-/// The slot number of a second, kept to its bits.
+/// After so many slots their numbers repeat: a multiple of [`SLOTS`], so that no two neighbours ever have the
+/// same place in the ring, and small enough for 16 bits.
+const PERIOD: u32 = 65_530;
+
+/// The slot number of a second.
 fn time_of(second: u32) -> u16 {
-    (second / SLOT_SECONDS) as u16
+    ((second / SLOT_SECONDS) % PERIOD) as u16
 }
 
 #[cfg(test)]

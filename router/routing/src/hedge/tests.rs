@@ -56,6 +56,17 @@ fn the_rest_of_an_estimate_is_given_back_within_its_slot_alone() {
 }
 
 #[test]
+fn the_window_holds_while_the_numbers_of_slots_begin_anew() {
+    let (rules, mut ring) = (rules(0, 1_000), Ring::default());
+    // The last slots before the numbers repeat, and the first after.
+    let turn = SLOT_SECONDS * PERIOD;
+    for second in (turn - 36..turn + 20).step_by(SLOT_SECONDS as usize) {
+        assert!(ring.hedge(&rules, second, 96), "{second}");
+    }
+    assert_eq!(rules.balance(ring.0, turn + 20), 1_000 - 10 * 96);
+}
+
+#[test]
 fn a_full_counter_stops_hedging_instead_of_losing_count() {
     let (rules, slot) = (rules(1_000, 1_000_000), Slot::default().at(600).with_spent(u64::MAX).with_extra(u64::MAX));
     assert_eq!(rules.balance([slot], 600), 0);
