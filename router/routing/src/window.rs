@@ -33,7 +33,6 @@ use crate::control::{FirstToken, Why};
 use crate::rate::flow::Flow;
 use baseline::Baseline;
 use curve::Curve;
-use held::Widened;
 use proven::Proven;
 use pulse::{Heard, Pulse};
 use round::{Reading, Round, Sample};
@@ -154,7 +153,6 @@ pub struct Window {
     tokens_seen: u32,
     /// When a first token came last, or a try ended, or the window was widened without either.
     moved: f64,
-    widened: Widened,
     /// Whole answers that came, full, since it last grew.
     answers: usize,
     origin: Instant,
@@ -214,7 +212,6 @@ impl Window {
             proven: Proven::new(0.0),
             tokens_seen: 0,
             moved: 0.0,
-            widened: Widened::at(0.0, rules.bound(f64::from(rules.start))),
             answers: 0,
             origin: now,
         }
@@ -266,7 +263,6 @@ impl Window {
         let mut why = None;
         if self.phase == Phase::SlowStart && full && early {
             self.set(self.limit + 1.0);
-            self.widen_where_held(at, took);
             why = Some(Why::Grown);
         }
         self.tokens_seen = self.tokens_seen.saturating_add(1);
@@ -330,7 +326,6 @@ impl Window {
     pub fn restart(&mut self, now: Instant) {
         let at = self.seconds(now);
         self.set(f64::from(AFRESH));
-        self.widened = Widened::at(at, self.limit);
         self.phase = Phase::SlowStart;
         self.pulse = None;
         self.hold = 0.0;

@@ -305,13 +305,12 @@ impl LaneCell {
         in_flight.saturating_sub(self.streaming.load(Telling::Relaxed))
     }
 
-    /// Whether the lane is full of tries that have had their first token: only time, or the end of one of
-    /// them, makes room then, and time has to be let do its part.
+    /// Whether the lane is full of tries that have had their first token, nearly all: only time, or the end of
+    /// one of them, makes room then, and time has to be let do its part.
     pub(super) fn is_held(&self) -> bool {
         let load = self.load();
-        load.limit > 0
-            && load.in_flight + load.limit / 8 >= load.limit
-            && self.silent(load.in_flight) <= (load.in_flight / 32).max(1)
+        let full = load.limit > 0 && load.in_flight + load.limit / 8 >= load.limit;
+        full && self.silent(load.in_flight) <= (load.in_flight / 8).max(1)
     }
 
     /// Lets time do its part.
