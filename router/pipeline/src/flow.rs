@@ -39,7 +39,7 @@
 //!
 //! Room that time alone makes (a pause is over, a pace allows the next, an ejected lane may be probed)
 //! has nobody who makes it: one task to a pool watches the clock while somebody waits for that
-//! ([`pacer`]). An arrival that finds a lane shut whose time has come opens it itself.
+//! (`pacer`). An arrival that finds a lane shut whose time has come opens it itself.
 //!
 //! # How it ends
 //!
