@@ -201,6 +201,15 @@ def openai_provider(upstream_url: str) -> dict:
     return {"kind": "openai", "base_url": f"{upstream_url}/v1", "api_key": "upstream-secret"}
 
 
+def rewrite(router, change) -> None:
+    """Changes the configuration file in one step, as editors and orchestrators do."""
+    config = json.loads(router.config.read_text())
+    change(config)
+    fresh = router.config.with_suffix(".new")
+    fresh.write_text(json.dumps(config))
+    fresh.rename(router.config)
+
+
 @contextlib.contextmanager
 def running(process: Process):
     """Stops the process at the end and shows its output when the body failed."""

@@ -1,7 +1,6 @@
 """The life of the process: reload and leaving under load, what the books say, and what 20,000 requests leave behind."""
 
 import asyncio
-import json
 import os
 import pathlib
 import signal
@@ -21,15 +20,6 @@ def router(tmp_path, upstream):
     process = stage.Router(tmp_path, {"up": stage.openai_provider(upstream.url)}, stage.scripted(), drain=drain)
     with stage.running(process):
         yield process
-
-
-def rewrite(router, change) -> None:
-    """Changes the file in one step, as editors and orchestrators do."""
-    config = json.loads(router.config.read_text())
-    change(config)
-    fresh = router.config.with_suffix(".new")
-    fresh.write_text(json.dumps(config))
-    fresh.rename(router.config)
 
 
 async def until(condition, seconds: float = 10.0) -> None:
@@ -55,7 +45,7 @@ async def test_reloads_under_load_fail_nobody(router):
     stream = asyncio.create_task(connection.post("/v1/chat/completions", wire.chat("stream500-paced:10", stream=True)))
     for number in range(5):
         name = f"added-{number}"
-        rewrite(router, lambda config: config["models"].update({name: {"targets": [{"provider": "up", "model": "fast"}]}}))
+        stage.rewrite(router, lambda config: config["models"].update({name: {"targets": [{"provider": "up", "model": "fast"}]}}))
         if number % 2:
             router.send(signal.SIGHUP)
         await until(lambda: has_model(router, name))
@@ -69,11 +59,11 @@ async def test_reloads_under_load_fail_nobody(router):
 
 async def test_an_invalid_file_keeps_the_old_configuration_and_says_why(router):
     before = await names(router)
-    rewrite(router, lambda config: config["models"].update({"broken": {"targets": [{"provider": "nobody"}]}}))
+    stage.rewrite(router, lambda config: config["models"].update({"broken": {"targets": [{"provider": "nobody"}]}}))
     await until(lambda: asyncio.sleep(0, "nobody" in router.tail(200)))
     assert await names(router) == before
-    rewrite(router, lambda config: config["models"].pop("broken"))
-    rewrite(router, lambda config: config["models"].update({"mended": {"targets": [{"provider": "up"}]}}))
+    stage.rewrite(router, lambda config: config["models"].pop("broken"))
+    stage.rewrite(router, lambda config: config["models"].update({"mended": {"targets": [{"provider": "up"}]}}))
     await until(lambda: has_model(router, "mended"))
 
 

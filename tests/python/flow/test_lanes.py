@@ -1,7 +1,6 @@
 """What a lane carries: windows that follow the provider, breakers that leave it alone and come back."""
 
 import asyncio
-import json
 
 import pytest
 
@@ -13,15 +12,6 @@ import stage
 async def provider():
     async with far.Provider().listening() as provider:
         yield provider
-
-
-def rewrite(router, change) -> None:
-    """Changes the file in one step, as editors and orchestrators do."""
-    config = json.loads(router.config.read_text())
-    change(config)
-    fresh = router.config.with_suffix(".new")
-    fresh.write_text(json.dumps(config))
-    fresh.rename(router.config)
 
 
 @pytest.fixture
@@ -122,7 +112,7 @@ async def test_a_reload_moves_the_bounds_and_keeps_the_state(router, provider):
             config[target[0]][target[1]][target[2]][0]["window"] = {"max": 3}
             config["models"]["alone"]["queue"] = {"max_waiting": 50}
 
-        rewrite(router, lower)
+        stage.rewrite(router, lower)
 
         async def lowered():
             lane = await far.lane(router, "first/m")
