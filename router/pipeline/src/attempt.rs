@@ -20,6 +20,7 @@ mod budget;
 mod failures;
 mod hedge;
 mod rescue;
+mod ring;
 mod trial;
 
 use std::ops::Range;

@@ -33,6 +33,7 @@ use crate::control::{FirstToken, Why};
 use crate::rate::flow::Flow;
 use baseline::Baseline;
 use curve::Curve;
+pub use held::is_held;
 use proven::Proven;
 use pulse::{Heard, Pulse};
 use round::{Reading, Round, Sample};

@@ -1,11 +1,11 @@
 //! What a model's hedges may cost, shared by all cores: ten atomic words. The arithmetic is
 //! [`atp_routing::hedge`]'s.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use atp_routing::hedge::{HedgeRules, SLOTS, Slot};
 
+use super::ring::Ring;
 use crate::snapshot::Hedge;
 
 /// A model's hedges and what they may cost.
@@ -13,8 +13,7 @@ use crate::snapshot::Hedge;
 pub(crate) struct Hedging {
     rules: HedgeRules,
     after: Option<Duration>,
-    origin: Instant,
-    slots: [AtomicU64; SLOTS],
+    ring: Ring<SLOTS>,
 }
 
 /// Tokens taken for a hedge, and when.
@@ -31,7 +30,7 @@ impl Hedging {
         // Whoever allows nothing extra means nothing at all.
         let floor_tokens = if hedge.extra_per_mille == 0 { 0 } else { default.floor_tokens };
         let rules = HedgeRules { extra_per_mille: hedge.extra_per_mille, floor_tokens, ..default };
-        Self { rules, after: hedge.after, origin, slots: Default::default() }
+        Self { rules, after: hedge.after, ring: Ring::new(origin) }
     }
 
     /// How long the first try may take; `p95` is its lane's own 95th percentile to the first token.
@@ -41,9 +40,9 @@ impl Hedging {
 
     /// Counts tokens that were spent, by whichever try.
     pub(crate) fn spent(&self, tokens: u64, now: Instant) {
-        let second = self.second(now);
+        let second = self.ring.second(now);
         let add = |word: u64| Some(Slot::from_word(word).at(second).with_spent(tokens).to_word());
-        let _always = self.slot(second).fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        self.ring.change(Slot::place(second), add);
     }
 
     /// Takes the tokens that a hedge is expected to cost, where there are so many.
@@ -51,14 +50,12 @@ impl Hedging {
     /// All takings of a slot change the same word, so the comparison in the update makes sure that none
     /// has come between the sum and the taking.
     pub(super) fn take(&self, tokens: u64, now: Instant) -> Option<Taken> {
-        let second = self.second(now);
+        let second = self.ring.second(now);
         let take = |word: u64| {
-            let slots = self.slots.iter().map(|slot| Slot::from_word(slot.load(Ordering::Relaxed)));
-            let granted = self.rules.balance(slots, second) >= tokens;
+            let granted = self.rules.balance(self.ring.words().map(Slot::from_word), second) >= tokens;
             granted.then(|| Slot::from_word(word).at(second).with_extra(tokens).to_word())
         };
-        self.slot(second).fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
-        Some(Taken { tokens, second })
+        self.ring.change(Slot::place(second), take).then_some(Taken { tokens, second })
     }
 
     /// Gives back what a hedge did not cost.
@@ -68,18 +65,7 @@ impl Hedging {
             let slot = Slot::from_word(word);
             (unused > 0 && slot.is_of(taken.second)).then(|| slot.without_extra(unused).to_word())
         };
-        let _where_it_still_counts = self.slot(taken.second).fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-    }
-
-    fn second(&self, now: Instant) -> u32 {
-        // Kept modulo 2^32 on purpose; the window's arithmetic wraps.
-        #[expect(clippy::cast_possible_truncation, reason = "the window's arithmetic wraps")]
-        let second = now.saturating_duration_since(self.origin).as_secs() as u32;
-        second
-    }
-
-    fn slot(&self, second: u32) -> &AtomicU64 {
-        #[expect(clippy::indexing_slicing, reason = "a place is below SLOTS, the array's length")]
-        &self.slots[Slot::place(second)]
+        // Only where it still counts.
+        self.ring.change(Slot::place(taken.second), less);
     }
 }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use atp_core::{Qos, RateFacts};
 use atp_routing::control::{Began, ControlView, Ended, FirstToken, Published, State};
 use atp_routing::share::{Gold, Idle, Shares};
-use atp_routing::{Control, ControlRules};
+use atp_routing::{Control, ControlRules, window};
 use smallvec::SmallVec;
 
 pub(super) use self::told::Counts;
@@ -309,8 +309,7 @@ impl LaneCell {
     /// one of them, makes room then, and time has to be let do its part.
     pub(super) fn is_held(&self) -> bool {
         let load = self.load();
-        let full = load.limit > 0 && load.in_flight + load.limit / 8 >= load.limit;
-        full && self.silent(load.in_flight) <= (load.in_flight / 8).max(1)
+        window::is_held(load.limit, load.in_flight, self.silent(load.in_flight))
     }
 
     /// Lets time do its part.

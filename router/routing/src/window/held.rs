@@ -23,6 +23,14 @@ const WIDER: f64 = 2.0;
 /// First tokens are awaited for so many seconds, or so many times what a slow one takes.
 const AWAITED: [f64; 2] = [10.0, 8.0];
 
+/// Whether a lane is full, or nearly, of tries of which nearly all have had their first token, so that it may be
+/// worth a look whether [`Window::in_use`] widens it.
+#[must_use]
+pub fn is_held(limit: u32, in_flight: u32, silent: u32) -> bool {
+    let [begins, _] = SILENT;
+    limit > 0 && in_flight + limit / 8 >= limit && silent <= (in_flight / begins).max(1)
+}
+
 impl Window {
     /// So many are in flight now, of which `silent` have not had their first token. Streams that were answered
     /// long ago are in use as well as those that are answered now.

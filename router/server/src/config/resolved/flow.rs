@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atp_core::{Qos, Weight};
+use atp_routing::breaker::BreakerRules;
+use atp_routing::window::WindowRules;
 
 /// What holds where nothing nearer says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +42,8 @@ pub struct Window {
 
 impl Default for Window {
     fn default() -> Self {
-        Self { min: 1, start: 64, max: 10_000 }
+        let WindowRules { min, start, max } = WindowRules::default();
+        Self { min, start, max }
     }
 }
 
@@ -55,7 +58,8 @@ pub struct Queue {
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { max_waiting: 10_000, max_wait: Duration::from_secs(30) }
+        let told = atp_pipeline::snapshot::Queue::default();
+        Self { max_waiting: told.max_waiting, max_wait: told.max_wait }
     }
 }
 
@@ -72,7 +76,8 @@ pub struct Breaker {
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { failures: 5, rest: Duration::from_secs(1), max_rest: Duration::from_secs(30) }
+        let BreakerRules { failures, rest, longest_rest, .. } = BreakerRules::default();
+        Self { failures, rest, max_rest: longest_rest }
     }
 }
 
