@@ -138,6 +138,7 @@ async fn call(provider: &Arc<dyn Provider>, ask: Ask, timeouts: Timeouts) -> Res
             model: "m",
             payload: Payload::Rope(rope),
             continuity: Continuity::None,
+            ceiling: None,
             timeouts,
         })
         .await
@@ -162,6 +163,7 @@ pub(crate) fn exchange(operation: Operation, rope: &Rope) -> Exchange {
         reuse: Reuse::Allowed,
         restarts: Restarts::Refused,
         patience: None,
+        hints: None,
         received: tokio::time::Instant::now().into_std(),
     }
 }

@@ -17,6 +17,7 @@ fn attempt<'a>(exchange: &'a atp_core::Exchange, body: &Rope) -> Try<'a> {
         model: "m",
         payload: Payload::Rope(body.clone()),
         continuity: Continuity::None,
+        ceiling: None,
         timeouts: Timeouts::default(),
     }
 }

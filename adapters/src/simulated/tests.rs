@@ -41,6 +41,7 @@ fn exchange(operation: Operation, path: &str) -> Exchange {
         reuse: Reuse::Allowed,
         restarts: Restarts::Refused,
         patience: None,
+        hints: None,
         received: Instant::now().into_std(),
     }
 }
@@ -62,7 +63,9 @@ async fn send_within(
     };
     let exchange = exchange(operation, path);
     let payload = Payload::Rope(Rope::from(Bytes::from(body.to_string())));
-    provider.call(Try { exchange: &exchange, model: "m", payload, continuity: Continuity::None, timeouts }).await
+    provider
+        .call(Try { exchange: &exchange, model: "m", payload, continuity: Continuity::None, ceiling: None, timeouts })
+        .await
 }
 
 async fn chat(provider: &Simulated, body: &Value) -> Value {

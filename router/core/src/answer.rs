@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::error::Error;
 use crate::money::MicroUsd;
+use crate::plan::{Plan, PlanEvent};
 use crate::rate::RateFacts;
 use crate::resume::Resume;
 use crate::usage::Usage;
@@ -179,6 +180,12 @@ pub struct Notes {
     pub queued: Duration,
     /// Where the answer came from, where no provider made it for this exchange.
     pub reused: Option<Reused>,
+    /// Why this model answers, where the router chose it (`x-atp-plan`).
+    pub plan: Option<Arc<Plan>>,
+    /// The router's model that answered, where the router chose it.
+    pub chosen: Option<Arc<str>>,
+    /// What happened on the way, in its order.
+    pub events: Vec<PlanEvent>,
 }
 
 /// An answer or a refusal, with the notes that belong to both.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::choice::Hints;
 use crate::qos::Qos;
 
 /// The owner of a request: which key asked, for which tenant. Made once per key when the
@@ -18,6 +19,8 @@ pub struct Caller {
     pub tenant_index: usize,
     /// The class of its requests; a request may ask for a lower one, never for a higher.
     pub qos: Qos,
+    /// What holds of its requests that do not say otherwise about which model is to answer.
+    pub hints: Option<Box<Hints>>,
 }
 
 impl Caller {
@@ -30,6 +33,7 @@ impl Caller {
             index: 0,
             tenant_index: 0,
             qos: Qos::default(),
+            hints: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use http::{HeaderMap, Method};
 
 use crate::body::Payload;
 use crate::caller::Caller;
+use crate::choice::Hints;
 use crate::fields::Fields;
 use crate::id::RequestId;
 use crate::qos::Qos;
@@ -106,6 +107,8 @@ pub struct Exchange {
     pub restarts: Restarts,
     /// The caller's own ceiling on every timer (`x-atp-timeout-ms`).
     pub patience: Option<Duration>,
+    /// What the caller says about which model is to answer; `None` where it says nothing.
+    pub hints: Option<Box<Hints>>,
     /// When the request's head was read.
     pub received: Instant,
 }

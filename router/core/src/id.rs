@@ -32,6 +32,14 @@ impl RequestId {
         (self.0 >> 80) as u64
     }
 
+    /// Reads an id as it stands in `x-request-id`; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("req_").filter(|digits| digits.len() == 32)?;
+        let plain = digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        u128::from_str_radix(digits, 16).ok().filter(|_| plain).map(Self)
+    }
+
     /// The id as it stands in `x-request-id`: `req_` and 32 hexadecimal digits, without allocating.
     #[must_use]
     pub fn to_ascii(self) -> [u8; 36] {
@@ -62,5 +70,9 @@ mod tests {
         assert_eq!(id.to_string(), "req_0123456789ab7fffbfffffffffffffff");
         assert_eq!(id.unix_millis(), 0x0123_4567_89ab);
         assert_eq!(id.to_ascii().as_slice(), id.to_string().as_bytes());
+        assert_eq!(RequestId::parse(&id.to_string()), Some(id));
+        for bad in ["", "req_", "req_0123456789ab7fffbfffffffffffffg", "req_+123456789ab7fffbfffffffffffffff"] {
+            assert_eq!(RequestId::parse(bad), None, "{bad}");
+        }
     }
 }

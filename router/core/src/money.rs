@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::usage::Usage;
 
 /// Whole micro-dollars: 1,000,000 make a dollar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct MicroUsd(pub u64);
 
 impl MicroUsd {
@@ -25,7 +28,7 @@ impl fmt::Display for MicroUsd {
 }
 
 /// What a model costs, in micro-dollars per million tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Price {
     /// Per million input tokens that were not cached.
     pub input: u64,

@@ -4,13 +4,18 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::answer::{Answer, Finish, Reply};
 use crate::body::Payload;
-use crate::error::Error;
+use crate::caller::Caller;
+use crate::error::{Error, ErrorKind};
 use crate::exchange::{Exchange, Operation};
 use crate::id::RequestId;
 use crate::money::MicroUsd;
+use crate::plan::{Decision, Observation, Plan};
 use crate::resume::Continuity;
+use crate::task::{Features, Signs};
 use crate::timing::Timeouts;
 use crate::usage::Usage;
 
@@ -30,6 +35,52 @@ pub trait Gateway: Send + Sync {
 
     /// The card of one name, also where a pattern or an alias serves it.
     fn model(&self, name: &str) -> Option<ModelCard>;
+
+    /// Which model would answer, and why, without asking any.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ModelNotFound`] for a name that leads nowhere, [`ErrorKind::NoModelsAvailable`] where
+    /// every candidate is dropped.
+    fn plan(&self, exchange: &Exchange) -> Result<Arc<Plan>, Error> {
+        Err(Error::caller(ErrorKind::ModelNotFound, format!("the model `{}` does not exist here", exchange.model)))
+    }
+
+    /// A choice of a request of this caller's tenant, and what is known of how it went.
+    fn decision(&self, caller: &Caller, id: RequestId) -> Option<Arc<Decision>> {
+        let _ = (caller, id);
+        None
+    }
+
+    /// Takes what is told about an answer, hours later too.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] where no choice of that id is remembered for this caller's tenant.
+    fn observe(&self, caller: &Caller, observation: &Observation) -> Result<(), Error> {
+        let _ = caller;
+        Err(Error::caller(ErrorKind::NotFound, format!("no choice is remembered for {}", observation.id)))
+    }
+}
+
+/// What the request path needs to know of its callers' dialect, and may not know itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Dialect {
+    /// The status by which an entrance answers an error.
+    pub status: fn(&Error) -> u16,
+    /// The event by which a caller is told that what came before it is void, and why.
+    pub restart: fn(&Error) -> Bytes,
+    /// What kind of work a request is. Reads the whole body: not for every request.
+    pub features: fn(&Exchange) -> Features,
+    /// What the bytes of a whole answer, or of a stream from its first to its last, show of its quality.
+    pub signs: fn(Operation, &[u8]) -> Signs,
+    /// What ends a stream that may go on no longer, with the dialect's length reason, as its proper end.
+    /// Gets the last bytes of the stream that were passed on, which tell its id and model.
+    pub length: fn(Operation, &[u8]) -> Bytes,
+    /// The text of an answer, for a judge or for a comparison; `None` where it has none.
+    pub text: fn(Operation, &[u8]) -> Option<String>,
+    /// The body of a chat request: a system text, a user's text, the most output tokens.
+    pub chat: fn(&str, &str, u64) -> Bytes,
 }
 
 /// What is told about a model.
@@ -53,6 +104,9 @@ pub struct Try<'a> {
     pub payload: Payload,
     /// Whether it goes on with another try, or may be gone on with.
     pub continuity: Continuity<'a>,
+    /// The most output tokens that may be paid for; `None` where nothing bounds them. The adapter lowers
+    /// the request's own limit to it, or sets one.
+    pub ceiling: Option<u64>,
     /// The timers of this try, already lowered by the caller's patience and by what is left of the
     /// exchange's total.
     pub timeouts: Timeouts,
@@ -130,6 +184,8 @@ pub struct UsageRow {
     pub operation: Operation,
     /// The model asked for.
     pub model: Arc<str>,
+    /// The router's model that answered, where the router chose it.
+    pub chosen: Option<Arc<str>>,
     /// The provider that answered last; empty where none was asked.
     pub provider: Arc<str>,
     /// The provider's name for the model.

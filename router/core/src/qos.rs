@@ -1,7 +1,10 @@
 //! What a request is entitled to: its class, and its tenant's weight.
 
+use serde::{Deserialize, Serialize};
+
 /// The class of service. The order is the rank: gold stands above silver, silver above bronze.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Qos {
     /// Work that may be late or given up: experiments, batches, shadow traffic. Gold may preempt it.
     Bronze,

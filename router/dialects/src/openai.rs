@@ -4,4 +4,7 @@
 pub mod chat;
 pub mod errors;
 pub mod models;
+mod port;
 pub mod prompt;
+
+pub use port::port;

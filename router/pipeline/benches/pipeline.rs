@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use atp_core::port::{BoxFuture, Gateway, Ledger, Provider, Try, UsageRow};
+use atp_core::port::{BoxFuture, Dialect, Gateway, Ledger, Provider, Try, UsageRow};
 use atp_core::{
-    Answer, Caller, Error, Exchange, Fields, FullBody, Operation, Payload, Price, Qos, RateFacts, Report, RequestId,
-    Restarts, Reuse, Rope, Usage,
+    Answer, Caller, Error, Exchange, Features, Fields, FullBody, Operation, Payload, Price, Qos, RateFacts, Report,
+    RequestId, Restarts, Reuse, Rope, Signs, Usage,
 };
 use atp_pipeline::{KeyLimit, Model, Parts, Pipeline, PipelineMetrics, RateLimit, Snapshot, Target};
 use bytes::Bytes;
@@ -45,8 +45,16 @@ impl Ledger for Forget {
 
 fn pipeline(rate: Option<RateLimit>) -> Option<Pipeline> {
     let metrics = PipelineMetrics::register(&prometheus::Registry::new()).ok()?;
-    let parts =
-        Parts { ledger: Arc::new(Forget), metrics, spawn: Arc::new(drop), status: |_| 500, restart: |_| Bytes::new() };
+    let dialect = Dialect {
+        status: |_| 500,
+        restart: |_| Bytes::new(),
+        features: |_| Features::default(),
+        signs: |_, _| Signs::default(),
+        length: |_, _| Bytes::new(),
+        text: |_, _| None,
+        chat: |_, _, _| Bytes::new(),
+    };
+    let parts = Parts { ledger: Arc::new(Forget), metrics, spawn: Arc::new(drop), dialect };
     let targets = vec![Target::new(Arc::new(AtOnce("far".into())), "far-model")];
     let price = Some(Price { input: 1_000_000, output: 2_000_000, cached_input: 500_000 });
     let models = vec![Model { price, ..Model::new("m", targets) }];
@@ -71,6 +79,7 @@ fn exchange(caller: &Arc<Caller>, model: &Arc<str>, path: &Arc<str>) -> Exchange
         reuse: Reuse::Allowed,
         restarts: Restarts::Refused,
         patience: None,
+        hints: None,
         received: tokio::time::Instant::now().into_std(),
     }
 }

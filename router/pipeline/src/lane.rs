@@ -132,7 +132,14 @@ impl Lane {
         continuity: Continuity<'a>,
         left: Duration,
     ) -> BoxFuture<'a, Result<Answer, Error>> {
-        self.provider.call(Try { exchange, model, payload, continuity, timeouts: self.timeouts.capped(left) })
+        self.provider.call(Try {
+            exchange,
+            model,
+            payload,
+            continuity,
+            ceiling: None,
+            timeouts: self.timeouts.capped(left),
+        })
     }
 
     /// How a try ended that failed with `error`, when its caller's patience was `patience`.

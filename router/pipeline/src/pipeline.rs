@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
-use atp_core::port::{BoxFuture, Gateway, Ledger, ModelCard, Outcome};
+use atp_core::port::{BoxFuture, Dialect, Gateway, Ledger, ModelCard, Outcome};
 use atp_core::{Error, Exchange, Operation, Reply, Weight};
-use bytes::Bytes;
 
 use crate::REQUESTS;
 use crate::attempt::Budget;
@@ -27,12 +26,8 @@ pub struct Parts {
     pub metrics: PipelineMetrics,
     /// Who runs work that outlives its caller.
     pub spawn: Spawn,
-    /// The status by which the entrances answer an error, for the ledger: the mapping belongs to
-    /// the dialects, and is not made a second time here.
-    pub status: fn(&Error) -> u16,
-    /// The event by which a caller is told that what came before it is void, and why. It belongs to the
-    /// dialects as well.
-    pub restart: fn(&Error) -> Bytes,
+    /// What belongs to the callers' dialect, and is not made a second time here.
+    pub dialect: Dialect,
 }
 
 /// The request path. Cloning it shares it.
@@ -45,8 +40,7 @@ pub(crate) struct Shared {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) metrics: PipelineMetrics,
     pub(crate) spawn: Spawn,
-    pub(crate) status: fn(&Error) -> u16,
-    pub(crate) restart: fn(&Error) -> Bytes,
+    pub(crate) dialect: Dialect,
     pub(crate) budget: Budget,
     /// What stands in a row where there is nothing to name.
     pub(crate) empty: Arc<str>,
@@ -77,7 +71,7 @@ impl Pipeline {
     /// [`atp_core::ErrorKind::Configuration`] where the snapshot contradicts itself: a name that
     /// stands twice, a pattern with two `*`, a model without a target, a weight below zero.
     pub fn new(parts: Parts, snapshot: &Snapshot) -> Result<Self, Error> {
-        let Parts { ledger, metrics, spawn, status, restart } = parts;
+        let Parts { ledger, metrics, spawn, dialect } = parts;
         let live = Live::resolve(snapshot, &metrics, &spawn, None, clock::now())?;
         metrics.set_version(live.version);
         let shared = Arc::new(Shared {
@@ -85,8 +79,7 @@ impl Pipeline {
             ledger,
             metrics,
             spawn,
-            status,
-            restart,
+            dialect,
             budget: Budget::new(clock::now()),
             empty: Arc::from(""),
         });

@@ -264,6 +264,7 @@ impl Books {
             waited: self.waited,
             queued: self.queued,
             reused: self.reused,
+            ..Notes::default()
         }
     }
 

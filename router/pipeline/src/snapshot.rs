@@ -1,7 +1,9 @@
 //! What the pipeline is told about the configuration: plain values, made by the server from its
 //! resolved configuration and never changed.
 
+mod choice;
 mod flow;
+mod money;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
@@ -13,7 +15,9 @@ use atp_routing::breaker::BreakerRules;
 use atp_routing::window::WindowRules;
 use atp_routing::{RetryBudget, Rules};
 
+pub use self::choice::{Ensemble, EnsembleMode, Escalation, Experiment, Judge, Manner, ModelFacts, RouteRules, Sticky};
 pub use self::flow::{CacheRules, Hedge, MidStream, Queue, Tenant};
+pub use self::money::{Budget, Budgets, Per, Spent, Whose};
 
 /// One configuration, as far as the request path needs it.
 #[derive(Clone, Default)]
@@ -24,6 +28,10 @@ pub struct Snapshot {
     pub created: u64,
     /// The models, in configured order.
     pub models: Vec<Model>,
+    /// The names behind which the router chooses a model, in configured order.
+    pub routes: Vec<RouteRules>,
+    /// What may be spent.
+    pub budgets: Budgets,
     /// The providers that `/providers/{name}/*` reaches, by their own names.
     pub providers: Vec<RawProvider>,
     /// What each key may do; `Caller::index` points into it.
@@ -61,6 +69,8 @@ pub struct Model {
     pub cache: Option<CacheRules>,
     /// What happens to a stream that breaks off.
     pub failover: MidStream,
+    /// What choosing goes by.
+    pub facts: ModelFacts,
 }
 
 impl Model {
@@ -79,6 +89,7 @@ impl Model {
             coalesce: false,
             cache: None,
             failover: MidStream::default(),
+            facts: ModelFacts::default(),
         }
     }
 }

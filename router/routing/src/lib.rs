@@ -21,6 +21,7 @@
 //! | [`hedge`] | whether a second lane may be asked before the first has answered |
 
 pub mod backoff;
+pub mod bandit;
 pub mod breaker;
 pub mod control;
 pub mod drain;

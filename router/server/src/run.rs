@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use atp_core::port::{Gateway, Ledger};
-use atp_dialects::openai::errors;
+use atp_dialects::openai;
 use atp_ingress::listen::{Connections, Wire};
 use atp_ingress::{Drain, Entrance};
 use atp_pipeline::metrics::Registrar;
@@ -224,13 +224,7 @@ impl House {
 fn parts(store: &Arc<dyn LedgerStore>, metrics: PipelineMetrics, tasks: &Tasks) -> Parts {
     let tasks = tasks.clone();
     let ledger: Arc<dyn Ledger> = Arc::clone(store) as _;
-    Parts {
-        ledger,
-        metrics,
-        spawn: Arc::new(move |work| tasks.start(work)),
-        status: |error| errors::status(error).as_u16(),
-        restart: errors::restart_event,
-    }
+    Parts { ledger, metrics, spawn: Arc::new(move |work| tasks.start(work)), dialect: openai::port() }
 }
 
 /// Registers the request path's families so that they stand in the catalogue.

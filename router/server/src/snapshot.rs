@@ -31,6 +31,7 @@ pub(crate) fn pipeline(config: &Resolved, wired: &[Wired], version: u64, created
         retries: retries(&config.retry),
         tenants: flow::tenants(config),
         has_gold: has_gold(config),
+        ..Snapshot::default()
     }
 }
 

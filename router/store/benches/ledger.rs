@@ -44,6 +44,7 @@ impl Rows {
             tenant,
             operation: Operation::Chat,
             model,
+            chosen: None,
             provider,
             target,
             stream: n.is_multiple_of(2),

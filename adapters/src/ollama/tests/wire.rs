@@ -31,6 +31,7 @@ async fn play(answer: &str, operation: Operation, path: &str, body: &str) -> (St
         reuse: Reuse::Allowed,
         restarts: Restarts::Refused,
         patience: None,
+        hints: None,
         received: tokio::time::Instant::now().into_std(),
     };
     let payload = Payload::Rope(Rope::from(Bytes::from(body.to_owned())));
@@ -39,6 +40,7 @@ async fn play(answer: &str, operation: Operation, path: &str, body: &str) -> (St
         model: "llama3.2",
         payload,
         continuity: Continuity::None,
+        ceiling: None,
         timeouts: Timeouts::default(),
     };
     let server = async {

@@ -40,8 +40,14 @@ async fn a_bad_request_is_the_callers_fault_and_named() {
     }
     let exchange = exchange(Operation::Chat, "/chat/completions");
     let payload = Payload::Rope(Rope::from(Bytes::from_static(b"{ not json")));
-    let attempt =
-        Try { exchange: &exchange, model: "m", payload, continuity: Continuity::None, timeouts: Timeouts::default() };
+    let attempt = Try {
+        exchange: &exchange,
+        model: "m",
+        payload,
+        continuity: Continuity::None,
+        ceiling: None,
+        timeouts: Timeouts::default(),
+    };
     assert_eq!(provider.call(attempt).await.unwrap_err().provider_reply().unwrap().status, 400);
 }
 
@@ -50,8 +56,14 @@ async fn an_unknown_model_is_told_with_those_that_exist() {
     let provider = provider(|_| {});
     let exchange = exchange(Operation::Chat, "/chat/completions");
     let payload = Payload::Rope(Rope::from(Bytes::from(ask("x").to_string())));
-    let attempt =
-        Try { exchange: &exchange, model: "gpt", payload, continuity: Continuity::None, timeouts: Timeouts::default() };
+    let attempt = Try {
+        exchange: &exchange,
+        model: "gpt",
+        payload,
+        continuity: Continuity::None,
+        ceiling: None,
+        timeouts: Timeouts::default(),
+    };
     let error = provider.call(attempt).await.unwrap_err();
     assert_eq!(error.provider_reply().unwrap().status, 404);
     assert_eq!(told(&error)["error"]["code"], "model_not_found");

@@ -205,7 +205,14 @@ async fn raw_calls_reach_the_same_endpoints() {
     let send = async |exchange: &Exchange, body: String| {
         let payload = Payload::Rope(Rope::from(Bytes::from(body)));
         provider
-            .call(Try { exchange, model: "sim", payload, continuity: Continuity::None, timeouts: Timeouts::default() })
+            .call(Try {
+                exchange,
+                model: "sim",
+                payload,
+                continuity: Continuity::None,
+                ceiling: None,
+                timeouts: Timeouts::default(),
+            })
             .await
     };
     assert_eq!(read(send(&list, String::new()).await.unwrap()).await["data"][0]["id"], "m");

@@ -61,6 +61,7 @@ pub(super) async fn operation(
         reuse,
         restarts,
         patience,
+        hints: None,
         received: asked.received,
     };
     Ok(respond::reply(inner.gateway.call(exchange).await, asked, trailers))
@@ -98,6 +99,7 @@ pub(super) async fn raw(
         reuse,
         restarts,
         patience,
+        hints: None,
         received: asked.received,
     };
     // Nobody knows what a raw request costs, so no trailer will follow.

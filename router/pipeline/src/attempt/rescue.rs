@@ -200,6 +200,7 @@ fn copy(exchange: &Exchange) -> Exchange {
         reuse: exchange.reuse,
         restarts: exchange.restarts,
         patience: exchange.patience,
+        hints: exchange.hints.clone(),
         received: exchange.received,
     }
 }

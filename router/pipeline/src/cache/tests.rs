@@ -39,6 +39,7 @@ pub(super) fn exchange(tenant: &str) -> Exchange {
         reuse: Reuse::Allowed,
         restarts: Restarts::Refused,
         patience: None,
+        hints: None,
         received: clock::now(),
     }
 }

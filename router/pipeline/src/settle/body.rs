@@ -94,7 +94,7 @@ impl Body {
         let Some(going) = &mut safety.going else { return Poll::Ready(Ok(())) };
         let Rescued { books, opening, way, error } = ready!(going.as_mut().poll(cx));
         safety.going = None;
-        let restart = books.shared.restart;
+        let restart = books.shared.dialect.restart;
         self.books = Some(books);
         let Some((Opening { answer, mut held, ended }, rescue)) = opening else {
             self.close(Ending::Failed(&error));

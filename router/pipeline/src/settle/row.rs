@@ -49,7 +49,9 @@ impl Books {
         let (error, status) = match ending {
             Ending::Served => (None, self.status),
             Ending::Left => (Some(ErrorKind::Cancelled.code()), STATUS_LEFT),
-            Ending::Failed(error) if self.status == 0 => (Some(error.kind().code()), (self.shared.status)(error)),
+            Ending::Failed(error) if self.status == 0 => {
+                (Some(error.kind().code()), (self.shared.dialect.status)(error))
+            }
             // What broke off after its head was sent keeps the status that the caller saw.
             Ending::Failed(error) => (Some(error.kind().code()), self.status),
         };
@@ -59,6 +61,7 @@ impl Books {
             tenant: Arc::clone(&self.caller.tenant),
             operation: self.operation,
             model: Arc::clone(&self.asked),
+            chosen: None,
             provider: Arc::clone(provider),
             target: Arc::clone(self.model.as_ref().unwrap_or(empty)),
             stream: self.stream,

@@ -9,10 +9,10 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use atp_core::answer::BoxBody;
-use atp_core::port::{BoxFuture, Gateway, Ledger, Provider, Try, UsageRow};
+use atp_core::port::{BoxFuture, Dialect, Gateway, Ledger, Provider, Try, UsageRow};
 use atp_core::{
-    Answer, AnswerBody, Caller, Continuity, Error, Exchange, Fields, Finish, FullBody, Operation, Payload, Price, Qos,
-    RateFacts, Reply, Report, RequestId, Restarts, Resume, Reuse, Rope, Timeouts, Usage,
+    Answer, AnswerBody, Caller, Continuity, Error, Exchange, Features, Fields, Finish, FullBody, Operation, Payload,
+    Price, Qos, RateFacts, Reply, Report, RequestId, Restarts, Resume, Reuse, Rope, Signs, Timeouts, Usage,
 };
 use atp_pipeline::{Model, Parts, Pipeline, PipelineMetrics, Snapshot, Target};
 use atp_routing::window::WindowRules;
@@ -272,6 +272,17 @@ pub(crate) struct House {
     rows: Arc<Rows>,
 }
 
+/// A dialect that is simple enough to be read in an assertion.
+pub(crate) const DIALECT: Dialect = Dialect {
+    status: |error| if error.retry_after().is_some() { 429 } else { 500 },
+    restart: |error| Bytes::from(format!("anew({});", error.kind().code())),
+    features: |_| Features::default(),
+    signs: |_, _| Signs { fences_closed: true, ..Signs::default() },
+    length: |_, _| Bytes::from_static(b"length;"),
+    text: |_, answer| String::from_utf8(answer.to_vec()).ok(),
+    chat: |system, user, most| Bytes::from(format!("{system}|{user}|{most}")),
+};
+
 impl House {
     pub(crate) fn new(providers: &[&Arc<Scripted>], snapshot: &Snapshot) -> Self {
         let registry = Registry::new();
@@ -280,8 +291,7 @@ impl House {
             ledger: Arc::clone(&rows) as Arc<dyn Ledger>,
             metrics: PipelineMetrics::register(&registry).unwrap(),
             spawn: Arc::new(spawn),
-            status: |error| if error.retry_after().is_some() { 429 } else { 500 },
-            restart: |error| Bytes::from(format!("anew({});", error.kind().code())),
+            dialect: DIALECT,
         };
         let pipeline = Pipeline::new(parts, snapshot).unwrap();
         Self { pipeline, registry, rows, providers: providers.iter().map(|provider| Arc::clone(provider)).collect() }
@@ -422,6 +432,7 @@ pub(crate) fn chat(model: &str) -> Exchange {
         reuse: Reuse::Allowed,
         restarts: Restarts::Refused,
         patience: None,
+        hints: None,
         received: tokio::time::Instant::now().into_std(),
     }
 }

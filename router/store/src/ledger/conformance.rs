@@ -22,6 +22,7 @@ pub(super) fn row(at: u64) -> UsageRow {
         tenant: Arc::from("acme"),
         operation: Operation::Chat,
         model: Arc::from("m"),
+        chosen: None,
         provider: Arc::from("up"),
         target: Arc::from("m-2024"),
         stream: true,

@@ -120,6 +120,7 @@ pub(super) fn keys(
             index: keys.len(),
             tenant_index,
             qos: raw.qos.map_or(qos, flow::class),
+            hints: None,
         };
         keys.push(Key { caller: Arc::new(caller), digest, rps: own.or(rps) });
     }
