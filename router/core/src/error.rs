@@ -41,6 +41,8 @@ pub enum ErrorKind {
     Backpressure,
     /// The router gave up this bronze request for a gold one.
     Preempted,
+    /// A budget, or the caller's own ceiling, does not cover it.
+    BudgetDenied,
     /// No target of the model can serve.
     NoModelsAvailable,
     /// The caller left, or the router is ending.
@@ -75,7 +77,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, for catalogues and tests.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::InvalidRequest,
         Self::Validation,
         Self::Authentication,
@@ -89,6 +91,7 @@ impl ErrorKind {
         Self::RateLimited,
         Self::Backpressure,
         Self::Preempted,
+        Self::BudgetDenied,
         Self::NoModelsAvailable,
         Self::Cancelled,
         Self::ProviderRejected,
@@ -123,6 +126,7 @@ impl ErrorKind {
             Self::RateLimited => "rate_limited",
             Self::Backpressure => "backpressure",
             Self::Preempted => "preempted",
+            Self::BudgetDenied => "budget_denied",
             Self::NoModelsAvailable => "no_models_available",
             Self::Cancelled => "request_cancelled",
             Self::ProviderRejected => "provider_rejected",

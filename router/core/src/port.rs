@@ -220,6 +220,35 @@ pub trait Ledger: Send + Sync {
     fn record(&self, row: UsageRow);
 }
 
+/// Which of the files that tell what was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JournalFile {
+    /// Choices and what was learnt of them, complete enough to make every choice again.
+    Decisions,
+    /// One line per answer to a choice, for people and for other programs.
+    Observations,
+    /// Models that were promoted or demoted.
+    Lifecycle,
+}
+
+/// Where lines go that are kept for later: rotated files, one JSON value per line. Never blocks.
+pub trait Journal: Send + Sync {
+    /// Takes a line, without its end. Where there is no room it is dropped and counted, and the answer is
+    /// `Lost`, so that who writes what must be complete can begin anew.
+    fn write(&self, file: JournalFile, line: String) -> Kept;
+}
+
+/// What became of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It will stand in the file.
+    Queued,
+    /// It will stand in the file, as the first of a new one: what the file begins with is due.
+    First,
+    /// It is lost.
+    Lost,
+}
+
 /// By what the sums of usage rows are grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupBy {

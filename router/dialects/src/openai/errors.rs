@@ -21,6 +21,9 @@ use words::Words;
 /// Client closed the request: nginx's number for it, which nobody receives but logs and books.
 const CLIENT_CLOSED: u16 = 499;
 
+/// What OpenAI calls a budget that is used up, as type and as code: clients tell it from a rate by this.
+const QUOTA: &str = "insufficient_quota";
+
 /// The status for an error: the provider's own where it gave one, so that a client library raises
 /// what it would raise without the router in between; else by kind.
 #[must_use]
@@ -41,7 +44,7 @@ fn status_of(kind: ErrorKind, side: Side) -> StatusCode {
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::PromptTooLarge | ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        ErrorKind::RateLimited | ErrorKind::Backpressure => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::RateLimited | ErrorKind::Backpressure | ErrorKind::BudgetDenied => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::Cancelled if side == Side::Caller => {
             StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST)
         }
@@ -64,6 +67,7 @@ fn status_of(kind: ErrorKind, side: Side) -> StatusCode {
 fn type_of(kind: ErrorKind, side: Side) -> &'static str {
     match kind {
         ErrorKind::Permission => "permission_error",
+        ErrorKind::BudgetDenied => QUOTA,
         ErrorKind::RateLimited | ErrorKind::Backpressure | ErrorKind::ProviderOverloaded => "rate_limit_error",
         ErrorKind::TimeoutConnect | ErrorKind::TimeoutFirstByte | ErrorKind::TimeoutIdle | ErrorKind::TimeoutTotal => {
             "timeout_error"
@@ -78,6 +82,7 @@ fn type_of(kind: ErrorKind, side: Side) -> &'static str {
 fn code_of(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Authentication => "invalid_api_key",
+        ErrorKind::BudgetDenied => QUOTA,
         _ => kind.code(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atp_core::{Error, RateFacts, Side};
+use atp_core::{Error, ErrorKind, RateFacts, Side};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -23,6 +23,10 @@ pub fn headers(error: &Error, out: &mut HeaderMap) {
         for (name, value) in facts {
             out.append(name.clone(), value.clone());
         }
+    }
+    if error.kind() == ErrorKind::BudgetDenied {
+        // A budget does not come back within a client's own tries.
+        out.insert(SHOULD_RETRY.clone(), HeaderValue::from_static("false"));
     }
     match error.retry_after() {
         Some(pause) => {
