@@ -32,6 +32,8 @@ pub struct ModelFacts {
 pub struct RouteRules {
     /// The name to ask for; `NAME:fast`, `NAME:balanced` and `NAME:high` ask for it with a quality.
     pub name: Arc<str>,
+    /// Whether it is listed among the models; the route `auto` that nobody configured is not.
+    pub listed: bool,
     /// The models that it chooses among, by their names; at least one, none of them a pattern.
     pub candidates: Vec<Arc<str>>,
     /// How.
