@@ -61,6 +61,10 @@ pub struct Hints {
     pub quality: Option<Quality>,
     /// The most that it may cost (`x-atp-max-cost-usd`).
     pub max_cost: Option<MicroUsd>,
+    /// The ceiling that an entrance sets where nobody has said one (`/v1/ask`). It binds models whose price is
+    /// known; those without one pass it, because nobody has asked for their cost to be bounded.
+    #[serde(default)]
+    pub usual_cost: Option<MicroUsd>,
     /// How long the whole answer may take (`x-atp-latency-slo-ms`).
     pub latency_slo: Option<Duration>,
     /// What kind of work it is, in the caller's word (`x-atp-task`).
@@ -76,6 +80,7 @@ impl Hints {
         Self {
             quality: self.quality.or(others.quality),
             max_cost: self.max_cost.or(others.max_cost),
+            usual_cost: self.usual_cost.or(others.usual_cost),
             latency_slo: self.latency_slo.or(others.latency_slo),
             task: self.task.clone().or_else(|| others.task.clone()),
             data_scope: self.data_scope.clone().or_else(|| others.data_scope.clone()),
