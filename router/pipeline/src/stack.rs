@@ -1,10 +1,12 @@
 //! The order of the request path, and why each step stands where it stands.
 //!
 //! This is the table of contents. A new step is a line in [`Step`], a line in `steps` at the same
-//! place, and a module of its own: privacy and policy between limit and cache (nothing may be stored
-//! or leave before them, and neither a cache's key nor its value may hold personal data), then budget
-//! between cache and queue (a hit is free; nobody waits for what he cannot pay), so that choose sees
-//! health as it is when a turn has come.
+//! place, and a module of its own: privacy and policy between limit and plan (nothing may be stored
+//! or leave before them, and neither a cache's key nor its value may hold personal data).
+//!
+//! A name that is a model goes through all steps but the plan. A name behind which the router chooses goes
+//! through settle, limit and plan once; each model that its plan has asked goes through the rest as if it had
+//! been asked by its own name ([`crate::plan`]).
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -27,8 +29,12 @@ pub enum Step {
     Settle,
     /// Request rate, then exchanges in flight.
     Limit,
+    /// Which models, in which order, where the router chooses.
+    Plan,
     /// An answer that was made before, or is being made for an identical request.
     Cache,
+    /// What it may cost at most is set aside, or the request is refused.
+    Budget,
     /// A fair turn at one of the lanes, or an honest refusal.
     Queue,
     /// Which targets, in which order.
@@ -41,8 +47,17 @@ pub enum Step {
 
 impl Step {
     /// Every step, in the order in which an exchange meets it.
-    pub const ORDER: [Self; 7] =
-        [Self::Settle, Self::Limit, Self::Cache, Self::Queue, Self::Choose, Self::Attempt, Self::Lane];
+    pub const ORDER: [Self; 9] = [
+        Self::Settle,
+        Self::Limit,
+        Self::Plan,
+        Self::Cache,
+        Self::Budget,
+        Self::Queue,
+        Self::Choose,
+        Self::Attempt,
+        Self::Lane,
+    ];
 
     /// The step's name, as in log lines.
     #[must_use]
@@ -50,7 +65,9 @@ impl Step {
         match self {
             Self::Settle => "settle",
             Self::Limit => "limit",
+            Self::Plan => "plan",
             Self::Cache => "cache",
+            Self::Budget => "budget",
             Self::Queue => "queue",
             Self::Choose => "choose",
             Self::Attempt => "attempt",
@@ -64,7 +81,11 @@ impl Step {
         match self {
             Self::Settle => "outermost, so that refusals are counted too",
             Self::Limit => "before any work, because it is the cheapest refusal",
+            Self::Plan => "before all that belongs to a model: its answers, its price, its queue",
             Self::Cache => "behind the limits, which count what is asked, and before all that costs anything",
+            Self::Budget => {
+                "behind the answers that are free, and before the queue: nobody waits for what he cannot pay"
+            }
             Self::Queue => "behind every refusal and every answer that costs no provider's time",
             Self::Choose => "as late as possible, so that it sees the targets' health as it is now",
             Self::Attempt => "behind the choice, because it walks the plan that was chosen",
@@ -122,6 +143,8 @@ async fn steps(
     books.route = Some(Arc::clone(&route));
     let wished = choose::order(&route);
 
+    books.enter(Step::Budget);
+
     books.enter(Step::Queue);
     let now = clock::now();
     let bounds = queue::Bounds::new(&route, exchange, now);
@@ -146,7 +169,7 @@ mod tests {
     #[test]
     fn the_order_is_the_one_of_the_table() {
         let names: Vec<&str> = Step::ORDER.into_iter().map(Step::name).collect();
-        assert_eq!(names, ["settle", "limit", "cache", "queue", "choose", "attempt", "lane"]);
+        assert_eq!(names, ["settle", "limit", "plan", "cache", "budget", "queue", "choose", "attempt", "lane"]);
         assert!(Step::ORDER.is_sorted(), "the enum's own order is the path's");
         assert!(Step::ORDER.into_iter().all(|step| !step.reason().is_empty()));
     }
