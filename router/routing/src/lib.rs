@@ -19,12 +19,15 @@
 //! | [`breaker`] | whether a lane that fails is left alone |
 //! | [`quantile`] | how long the lane's first tokens take |
 //! | [`hedge`] | whether a second lane may be asked before the first has answered |
+//! | [`task`] | which requests are alike |
+//! | [`estimate`] | what a request will use and cost, and how far such estimates were off |
 
 pub mod backoff;
 pub mod bandit;
 pub mod breaker;
 pub mod control;
 pub mod drain;
+pub mod estimate;
 pub mod fair_queue;
 pub mod hedge;
 pub mod plan;
@@ -32,6 +35,7 @@ pub mod quantile;
 pub mod rate;
 pub mod retry_budget;
 pub mod share;
+pub mod task;
 pub mod walk;
 pub mod window;
 

@@ -1,0 +1,3 @@
+//! Claims about whole forecasts.
+
+use super::*;
