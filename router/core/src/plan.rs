@@ -251,17 +251,25 @@ impl Observation {
     }
 }
 
-/// Ids in the text of `x-request-id`.
-mod id_text {
+/// Ids in the text of `x-request-id`, for `#[serde(with = "...")]`.
+pub mod id_text {
     use serde::{Deserialize, Deserializer, Serializer};
 
     use crate::id::RequestId;
 
-    pub(super) fn serialize<S: Serializer>(id: &RequestId, to: S) -> Result<S::Ok, S::Error> {
+    /// Writes an id.
+    ///
+    /// # Errors
+    /// Those of the format.
+    pub fn serialize<S: Serializer>(id: &RequestId, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(id)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<RequestId, D::Error> {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// Where the text is no id.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<RequestId, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
         RequestId::parse(&text).ok_or_else(|| serde::de::Error::custom("an id is `req_` and 32 hexadecimal digits"))
     }

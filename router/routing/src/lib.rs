@@ -9,6 +9,8 @@
 //! | [`plan`] | in which order the targets of a model are asked |
 //! | [`walk`] | after a failed try: which target next, when, or not at all |
 //! | [`backoff`] | how long to pause before a target is asked again |
+//! | [`budget`] | what may be spent: reserve, extend, settle, by windows of time |
+//! | [`burn`] | how fast money is spent, and whether one request is far out of the ordinary |
 //! | [`retry_budget`] | whether the whole gateway can afford another try |
 //! | [`fair_queue`] | whose turn it is: fair shares in tokens, by flow and session |
 //! | [`share`] | who may use the last slots of a window, and who gives one up |
@@ -19,22 +21,35 @@
 //! | [`breaker`] | whether a lane that fails is left alone |
 //! | [`quantile`] | how long the lane's first tokens take |
 //! | [`hedge`] | whether a second lane may be asked before the first has answered |
+//! | [`candidate`] | which models may answer a request at all, and why the others not |
+//! | [`sticky`] | who keeps to the model that answered last |
+//! | [`bandit`] | which of several models answers best for which work |
+//! | [`decide`] | who answers, who is next, and why: a plan |
+//! | [`journal`] | nothing: what was decided, line by line, and whether it would be decided so again |
+//! | [`offpolicy`] | what another way of choosing would have been worth |
 //! | [`task`] | which requests are alike |
 //! | [`estimate`] | what a request will use and cost, and how far such estimates were off |
 
 pub mod backoff;
 pub mod bandit;
 pub mod breaker;
+pub mod budget;
+pub mod burn;
+pub mod candidate;
 pub mod control;
+pub mod decide;
 pub mod drain;
 pub mod estimate;
 pub mod fair_queue;
 pub mod hedge;
+pub mod journal;
+pub mod offpolicy;
 pub mod plan;
 pub mod quantile;
 pub mod rate;
 pub mod retry_budget;
 pub mod share;
+pub mod sticky;
 pub mod task;
 pub mod walk;
 pub mod window;

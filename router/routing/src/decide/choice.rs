@@ -1,0 +1,262 @@
+//! One choice, step by step.
+
+use std::cmp::Ordering;
+
+use atp_core::{Candidate, Dropped, Forecast, Plan, Role, Status, Terms};
+use smallvec::SmallVec;
+
+use super::explain::{self, Ground};
+use super::{Dice, Mind, Request, Scale};
+use crate::bandit::{ArmNow, Pick};
+use crate::candidate::{self, CandidateNow};
+
+/// How far ahead in score another model has to be for a prompt's beginning to leave the one that has it in its
+/// cache. Cached input costs a tenth to a half of fresh input; at usual weights that is worth some 0.05.
+const WARM: f64 = 0.05;
+
+/// Arms, in an order.
+type Arms = SmallVec<[usize; 8]>;
+
+/// A candidate that is not listed: nothing may be said of it, so that it does not answer.
+const UNLISTED: CandidateNow = CandidateNow {
+    status: Status::Retired,
+    forecast: Forecast { input: 0, output: 0, output_guarded: 0, cost: None, guarded: None },
+    p95_ms: None,
+    healthy: false,
+    room: false,
+    affordable: false,
+};
+
+/// What stands of a choice while it is made.
+struct Desk<'a> {
+    mind: &'a Mind,
+    request: &'a Request,
+    now: &'a [CandidateNow],
+    scale: Scale,
+    candidates: Vec<Candidate>,
+}
+
+/// Who answers, and who is next.
+struct Chosen {
+    order: Arms,
+    ground: Ground,
+    explored: bool,
+}
+
+/// Makes the plan, and notes who keeps to which model.
+pub(super) fn decide(mind: &mut Mind, request: &Request, now: &[CandidateNow]) -> Plan {
+    let scale = Scale::of(&request.needs, &mind.rules.candidates, now);
+    let mut desk = Desk { mind, request, now, scale, candidates: Vec::with_capacity(mind.rules.candidates.len()) };
+    desk.fill();
+    let chosen = desk.choose();
+    let Desk { candidates, .. } = desk;
+    remember(mind, request, &candidates, &chosen);
+    let (strategy, reason) = explain::of(mind, request, &candidates, &chosen.order, chosen.ground);
+    Plan {
+        id: request.id,
+        tenant: request.tenant.clone(),
+        route: request.asked.clone(),
+        cluster: request.cluster.clone(),
+        prompt_hash: request.features.prompt_hash,
+        quality: request.needs.quality,
+        weights: request.needs.weights,
+        max_cost: request.needs.ceiling(),
+        latency_slo: request.needs.slo_ms.map(std::time::Duration::from_millis),
+        strategy,
+        reason,
+        roles: roles(&chosen.order, now),
+        order: chosen.order.into_vec(),
+        candidates,
+        explored: chosen.explored,
+    }
+}
+
+impl Desk<'_> {
+    /// Every candidate with what is known of it, and why it is dropped.
+    fn fill(&mut self) {
+        for (arm, facts) in self.mind.rules.candidates.iter().enumerate() {
+            let now = self.now.get(arm).unwrap_or(&UNLISTED);
+            let belief = self.mind.brain.quality(arm, &self.request.context, self.request.now_ms);
+            let p95_ms = candidate::p95_ms(facts, now);
+            let terms = Terms {
+                quality: belief.mean,
+                cost: self.scale.cost(now.forecast.guarded),
+                latency: self.scale.latency(p95_ms),
+                ..Terms::default()
+            };
+            let needs = &self.request.needs;
+            let dropped = candidate::hard(needs, facts, now);
+            self.candidates.push(Candidate {
+                model: facts.model.clone(),
+                price: facts.price,
+                quality: belief.mean,
+                latency_p95: p95_ms.map(std::time::Duration::from_millis),
+                forecast: now.forecast,
+                dropped: dropped.or_else(|| candidate::soft(needs, facts, now, belief.mean)),
+                terms,
+            });
+        }
+    }
+
+    fn choose(&mut self) -> Chosen {
+        let active = self.those(|each, now| each.dropped.is_none() && now.status == Status::Active);
+        let spare = self.those(|each, now| each.dropped.is_none() && now.status == Status::Fallback);
+        if !active.is_empty() {
+            return self.among(&active, &spare, Ground::Score);
+        }
+        if !spare.is_empty() {
+            return self.among(&spare, &Arms::new(), Ground::Fallback);
+        }
+        let soft = self.those(|each, _| matches!(each.dropped, Some(Dropped::Quality | Dropped::Latency)));
+        self.nearest(soft)
+    }
+
+    /// Those that pass, in configured order.
+    fn those(&self, pass: impl Fn(&Candidate, &CandidateNow) -> bool) -> Arms {
+        let listed = self.candidates.iter().zip(self.now).enumerate();
+        listed.filter(|(_, (each, now))| pass(each, now)).map(|(arm, _)| arm).collect()
+    }
+
+    /// Chooses among the acceptable; `last` follow after all others.
+    fn among(&mut self, acceptable: &Arms, last: &Arms, ground: Ground) -> Chosen {
+        let has_room = |arm: &usize| self.now.get(*arm).is_some_and(|now| now.room);
+        let (mut first, mut full): (Arms, Arms) = acceptable.iter().copied().partition(has_room);
+        if first.is_empty() {
+            first = std::mem::take(&mut full);
+        }
+        let Some(pick) = self.pick(&first) else {
+            return Chosen { order: Arms::new(), ground: Ground::Nobody, explored: false };
+        };
+        let (chosen, ground) = self.settle(&pick, ground, acceptable.len());
+        let explored = ground != Ground::Session && chosen == pick.chosen && pick.explored;
+        let mut order: Arms = SmallVec::from_slice(&[chosen]);
+        self.extend(&mut order, first);
+        self.extend(&mut order, full);
+        self.extend(&mut order, last.clone());
+        Chosen { order, ground, explored }
+    }
+
+    /// The bandit's pick, with its terms noted at the candidates.
+    fn pick(&mut self, arms: &Arms) -> Option<Pick> {
+        let now = |arm: &usize| {
+            let terms = self.candidates.get(*arm).map_or_else(Terms::default, |each| each.terms);
+            ArmNow { arm: *arm, cost: terms.cost, latency: terms.latency }
+        };
+        let now: SmallVec<[ArmNow; 8]> = arms.iter().map(now).collect();
+        let mut dice = Dice::new(self.request.seed);
+        let (context, weights) = (&self.request.context, self.request.needs.weights);
+        let pick = self.mind.brain.pick(context, weights, &now, self.request.now_ms, &mut dice)?;
+        for scored in &pick.scored {
+            if let Some(each) = self.candidates.get_mut(scored.arm) {
+                each.terms = scored.terms;
+            }
+        }
+        Some(pick)
+    }
+
+    /// Lets habit go before the pick where it may, and notes the probabilities as they then are.
+    fn settle(&mut self, pick: &Pick, ground: Ground, acceptable: usize) -> (usize, Ground) {
+        if acceptable == 1 {
+            return (pick.chosen, Ground::Only);
+        }
+        let keys = self.request.keys;
+        let may = |arm: &usize| pick.scored.iter().any(|each| each.arm == *arm) && !self.mind.sticky.crowded(*arm);
+        if let Some(arm) = self.mind.sticky.session(keys, self.request.now_ms).filter(may) {
+            for each in &mut self.candidates {
+                each.terms.probability = 0.0;
+            }
+            self.add_probability(arm, 1.0);
+            return (arm, Ground::Session);
+        }
+        let Some(arm) = self.mind.sticky.prefix(keys, self.request.now_ms).filter(may) else {
+            return (pick.chosen, ground);
+        };
+        let best = self.best(pick);
+        let worth = |arm: usize| self.candidates.get(arm).map_or(0.0, |each| each.terms.score - each.terms.bonus);
+        if worth(best) > worth(arm) + WARM {
+            return (pick.chosen, ground);
+        }
+        // What the bandit would give to the best goes to the habitual one; what it spends on learning stays.
+        if arm != best {
+            let moved = self.candidates.get_mut(best).map_or(0.0, |each| std::mem::take(&mut each.terms.probability));
+            self.add_probability(arm, moved);
+        }
+        (if pick.chosen == best { arm } else { pick.chosen }, Ground::Prefix)
+    }
+
+    fn add_probability(&mut self, arm: usize, more: f64) {
+        if let Some(each) = self.candidates.get_mut(arm) {
+            each.terms.probability += more;
+        }
+    }
+
+    /// The arm that looks best to the bandit: the one that it picks without exploring, else the likeliest.
+    fn best(&self, pick: &Pick) -> usize {
+        if !pick.explored {
+            return pick.chosen;
+        }
+        let likelier = |left: &&crate::bandit::Scored, right: &&crate::bandit::Scored| {
+            left.terms.probability.total_cmp(&right.terms.probability).then(right.arm.cmp(&left.arm))
+        };
+        pick.scored.iter().max_by(likelier).map_or(pick.chosen, |each| each.arm)
+    }
+
+    /// Appends those that are not there yet, the best score first, then the best quality.
+    fn extend(&self, order: &mut Arms, mut more: Arms) {
+        more.retain(|arm| !order.contains(arm));
+        more.sort_by(|left, right| self.better(*left, *right));
+        order.append(&mut more);
+    }
+
+    /// Whether one stands before another: by score, then quality, then as configured.
+    fn better(&self, left: usize, right: usize) -> Ordering {
+        let terms = |arm: usize| self.candidates.get(arm).map_or((0.0, 0.0), |each| (each.terms.score, each.quality));
+        let (left_terms, right_terms) = (terms(left), terms(right));
+        right_terms.0.total_cmp(&left_terms.0).then(right_terms.1.total_cmp(&left_terms.1)).then(left.cmp(&right))
+    }
+
+    /// Where nobody is acceptable and some would only be late or less good: the best quality in time, then the
+    /// best quality. The first of them is certain.
+    fn nearest(&mut self, mut soft: Arms) -> Chosen {
+        let late = |arm: usize| {
+            let facts = self.mind.rules.candidates.get(arm).zip(self.now.get(arm));
+            facts.is_none_or(|(facts, now)| candidate::late(&self.request.needs, facts, now))
+        };
+        let quality = |arm: usize| self.candidates.get(arm).map_or(0.0, |each| each.quality);
+        soft.sort_by(|left, right| {
+            let soonest = late(*left).cmp(&late(*right));
+            soonest.then(quality(*right).total_cmp(&quality(*left))).then(left.cmp(right))
+        });
+        let Some(first) = soft.first().copied() else {
+            return Chosen { order: soft, ground: Ground::Nobody, explored: false };
+        };
+        self.add_probability(first, 1.0);
+        Chosen { order: soft, ground: Ground::Quality, explored: false }
+    }
+}
+
+/// Binds session and prompt to the model that answers, except where it was chosen only to learn about it: a
+/// whole conversation would otherwise be spent on one draw.
+fn remember(mind: &mut Mind, request: &Request, candidates: &[Candidate], chosen: &Chosen) {
+    let Some(first) = chosen.order.first().copied() else { return };
+    if matches!(chosen.ground, Ground::Score | Ground::Fallback) {
+        let probabilities = candidates.iter().enumerate().map(|(arm, each)| (arm, each.terms.probability));
+        mind.sticky.chosen_freely(probabilities);
+    }
+    if !chosen.explored {
+        mind.sticky.bind(request.keys, first, request.now_ms);
+    }
+}
+
+/// The first answers, the second is tried next, and the last is the last resort: one of three or more, or
+/// one that is configured to be.
+fn roles(order: &[usize], now: &[CandidateNow]) -> Vec<(Role, usize)> {
+    let reserve = |arm: usize| now.get(arm).is_some_and(|now| now.status == Status::Fallback);
+    let role = |(place, arm): (usize, &usize)| match place {
+        0 => Some((Role::Primary, *arm)),
+        last if last + 1 == order.len() && (last > 1 || reserve(*arm)) => Some((Role::Fallback, *arm)),
+        1 => Some((Role::Explore, *arm)),
+        _ => None,
+    };
+    order.iter().enumerate().filter_map(role).collect()
+}

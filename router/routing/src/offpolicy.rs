@@ -1,0 +1,1 @@
+//! What another way of choosing would have been worth.
