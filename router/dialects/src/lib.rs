@@ -9,6 +9,7 @@
 extern crate self as atp_dialects;
 
 mod json;
+pub mod native;
 pub mod openai;
 pub mod scan;
 pub mod splice;

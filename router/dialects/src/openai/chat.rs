@@ -1,11 +1,13 @@
 //! Reading along an answer: usage, why the model stopped, and errors told inside a success.
 
+mod ask;
 mod failure;
 mod glance;
 mod keys;
 mod prefill;
 mod reader;
 mod reply;
+mod said;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -21,8 +23,10 @@ use crate::sse::{Block, Decoder, Rest, Step};
 use reader::{Reader, Verdict};
 use transcript::Transcript;
 
+pub use ask::{Delivery, Question};
 pub use prefill::{Prefill, continued};
 pub use reply::read_reply;
+pub use said::{Said, said};
 pub use transcript::Echo;
 
 /// What a tap does to the stream beside reading it.
