@@ -149,7 +149,15 @@ impl Mind {
     /// The plan's `order` is empty where nobody may answer; its `reason` and each candidate say why.
     pub fn decide(&mut self, request: &Request, now: &[CandidateNow]) -> Plan {
         self.events += 1;
-        choice::decide(self, request, now)
+        let (plan, note) = choice::plan(self, request, now);
+        choice::remember(self, request, &plan, &note);
+        plan
+    }
+
+    /// What [`Mind::decide`] would choose, without a trace: nothing is counted and nobody bound.
+    #[must_use]
+    pub fn would(&self, request: &Request, now: &[CandidateNow]) -> Plan {
+        choice::plan(self, request, now).0
     }
 
     /// Learns from what an answer came to. Returns the reward, from 0 to 1, where the lesson amounts to one.

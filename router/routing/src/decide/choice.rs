@@ -43,16 +43,27 @@ struct Chosen {
     explored: bool,
 }
 
-/// Makes the plan, and notes who keeps to which model.
-pub(super) fn decide(mind: &mut Mind, request: &Request, now: &[CandidateNow]) -> Plan {
+/// What is to be noted of a choice once it holds.
+pub(super) struct Note {
+    /// Who is bound to the session and the prompt.
+    bind: Option<usize>,
+    /// Whether the bandit chose freely.
+    free: bool,
+}
+
+/// Makes the plan.
+pub(super) fn plan(mind: &Mind, request: &Request, now: &[CandidateNow]) -> (Plan, Note) {
     let scale = Scale::of(&request.needs, &mind.rules.candidates, now);
     let mut desk = Desk { mind, request, now, scale, candidates: Vec::with_capacity(mind.rules.candidates.len()) };
     desk.fill();
-    let chosen = desk.choose();
-    let Desk { candidates, .. } = desk;
-    remember(mind, request, &candidates, &chosen);
-    let (strategy, reason) = explain::of(mind, request, &candidates, &chosen.order, chosen.ground);
-    Plan {
+    let Chosen { order, ground, explored } = desk.choose();
+    let candidates = desk.candidates;
+    let (strategy, reason) = explain::of(mind, request, &candidates, &order, ground);
+    // A model that was chosen only to learn about it is bound to nobody: a whole conversation would otherwise
+    // be spent on one draw.
+    let bind = order.first().copied().filter(|_| !explored);
+    let note = Note { bind, free: matches!(ground, Ground::Score | Ground::Fallback) };
+    let plan = Plan {
         id: request.id,
         tenant: request.tenant.clone(),
         route: request.asked.clone(),
@@ -64,10 +75,22 @@ pub(super) fn decide(mind: &mut Mind, request: &Request, now: &[CandidateNow]) -
         latency_slo: request.needs.slo_ms.map(std::time::Duration::from_millis),
         strategy,
         reason,
-        roles: roles(&chosen.order, now),
-        order: chosen.order.into_vec(),
+        roles: roles(&order, now),
+        order: order.into_vec(),
         candidates,
-        explored: chosen.explored,
+        explored,
+    };
+    (plan, note)
+}
+
+/// Notes who keeps to which model.
+pub(super) fn remember(mind: &mut Mind, request: &Request, plan: &Plan, note: &Note) {
+    if note.free {
+        let probabilities = plan.candidates.iter().enumerate().map(|(arm, each)| (arm, each.terms.probability));
+        mind.sticky.chosen_freely(probabilities);
+    }
+    if let Some(arm) = note.bind {
+        mind.sticky.bind(request.keys, arm, request.now_ms);
     }
 }
 
@@ -232,19 +255,6 @@ impl Desk<'_> {
         };
         self.add_probability(first, 1.0);
         Chosen { order: soft, ground: Ground::Quality, explored: false }
-    }
-}
-
-/// Binds session and prompt to the model that answers, except where it was chosen only to learn about it: a
-/// whole conversation would otherwise be spent on one draw.
-fn remember(mind: &mut Mind, request: &Request, candidates: &[Candidate], chosen: &Chosen) {
-    let Some(first) = chosen.order.first().copied() else { return };
-    if matches!(chosen.ground, Ground::Score | Ground::Fallback) {
-        let probabilities = candidates.iter().enumerate().map(|(arm, each)| (arm, each.terms.probability));
-        mind.sticky.chosen_freely(probabilities);
-    }
-    if !chosen.explored {
-        mind.sticky.bind(request.keys, first, request.now_ms);
     }
 }
 

@@ -77,7 +77,11 @@ fn arms_that_are_gone_take_their_keys_with_them() {
 fn a_table_reads_back_as_it_was_written() {
     let mut table = table();
     for key in 0..100u64 {
-        table.bind(StickyKeys { session: Some(key * 0x9e37_79b9_7f4a_7c15), prefix: Some(key) }, key as usize % 3, key);
+        table.bind(
+            StickyKeys { session: Some(key.wrapping_mul(0x9e37_79b9_7f4a_7c15)), prefix: Some(key) },
+            key as usize % 3,
+            key,
+        );
         table.chosen_freely([(1, 0.3), (2, 0.7)].into_iter());
     }
     let text = serde_json::to_string(&table).unwrap();
