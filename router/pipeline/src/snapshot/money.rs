@@ -4,31 +4,7 @@ use std::sync::Arc;
 
 use atp_core::MicroUsd;
 
-/// Over which time a budget holds. The days and months are those of UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Per {
-    /// From the full minute.
-    Minute,
-    /// From the full hour.
-    Hour,
-    /// From midnight.
-    Day,
-    /// From the first of the month.
-    Month,
-    /// For ever.
-    Total,
-}
-
-/// What may be spent over a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
-    /// The most money.
-    pub cost: Option<MicroUsd>,
-    /// The most tokens, input and output.
-    pub tokens: Option<u64>,
-    /// Over which time.
-    pub per: Per,
-}
+pub use atp_routing::budget::{Budget, Per};
 
 /// All budgets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -69,4 +45,16 @@ pub enum Whose {
     Tenant,
     /// A session of a key.
     Session,
+}
+
+impl Whose {
+    /// The name, and the metric label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Tenant => "tenant",
+            Self::Session => "session",
+        }
+    }
 }
