@@ -50,9 +50,9 @@ impl Reload {
             return Ok(changes);
         }
         let wired = providers::wire(&new.providers, &self.wired, old.workers)?;
-        let version = self.pipeline.version() + 1;
-        let created = clock::unix().as_secs();
-        let plan = snapshot::pipeline(&new, &wired, version, created);
+        let (version, created) = (self.pipeline.version() + 1, clock::unix().as_secs());
+        let moment = snapshot::Moment { version, created, spent: Vec::new() };
+        let plan = snapshot::pipeline(&new, &wired, moment);
         self.pipeline.swap(&plan).map_err(|error| error.to_string())?;
         self.settings.store(Arc::new(snapshot::entrance(&new)));
         if let Some(tls) = &new.tls {

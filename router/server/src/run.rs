@@ -85,7 +85,8 @@ impl House {
         let (store, writer) = open_ledger(&config.ledger, config.workers)?;
         let wired = providers::wire(&config.providers, &[], config.workers).map_err(StartError::Other)?;
         let tasks = Tasks::default();
-        let plan = snapshot::pipeline(&config, &wired, 1, clock::unix().as_secs());
+        let moment = snapshot::Moment { version: 1, created: clock::unix().as_secs(), spent: Vec::new() };
+        let plan = snapshot::pipeline(&config, &wired, moment);
         let pipeline = Pipeline::new(parts(&store, pipeline_metrics, &tasks), &plan).map_err(StartError::other)?;
         let drain = Drain::new();
         let connections = Connections::new(config.limits.max_connections);

@@ -1,6 +1,7 @@
 //! From the resolved configuration to what the pipeline and the entrance are told.
 
 mod flow;
+pub(crate) mod money;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use atp_core::Qos;
 use atp_ingress::{KeyRing, Limits, Settings};
 use atp_pipeline::Snapshot;
-use atp_pipeline::snapshot::{KeyLimit, Model, OnDisconnect, RateLimit, RawProvider, Retries, Target};
+use atp_pipeline::snapshot::{KeyLimit, Model, OnDisconnect, RateLimit, RawProvider, Retries, Spent, Target};
 use atp_routing::{Backoff, RetryBudget, Rules};
 
 use crate::config::resolved::{self, ModelName, Resolved, TargetModel, TargetPrice};
@@ -19,19 +20,30 @@ use crate::providers::Wired;
 /// retry budget is configured per second.
 const BUDGET_WINDOW: f64 = atp_routing::retry_budget::SLOTS as f64;
 
+/// When a snapshot is made, and what lies before it.
+pub(crate) struct Moment {
+    /// Counts the configurations that this process has had.
+    pub(crate) version: u64,
+    /// Seconds since the Unix epoch.
+    pub(crate) created: u64,
+    /// What was spent before.
+    pub(crate) spent: Vec<Spent>,
+}
+
 /// What the pipeline is told.
-pub(crate) fn pipeline(config: &Resolved, wired: &[Wired], version: u64, created: u64) -> Snapshot {
+pub(crate) fn pipeline(config: &Resolved, wired: &[Wired], moment: Moment) -> Snapshot {
     Snapshot {
-        version,
-        created,
+        version: moment.version,
+        created: moment.created,
         models: config.models.iter().filter_map(|each| model(each, wired)).collect(),
+        routes: config.routes.clone(),
+        budgets: money::budgets(config, moment.spent),
         providers: wired.iter().map(raw).collect(),
         keys: keys(config),
         max_concurrent: NonZeroUsize::new(config.limits.max_concurrent),
         retries: retries(&config.retry),
         tenants: flow::tenants(config),
         has_gold: has_gold(config),
-        ..Snapshot::default()
     }
 }
 
@@ -66,6 +78,7 @@ fn model(config: &resolved::Model, wired: &[Wired]) -> Option<Model> {
         coalesce: config.coalesce,
         cache: config.cache.as_ref().map(flow::cache),
         failover: flow::on_cut(config.on_cut),
+        facts: config.facts.clone(),
         ..Model::new(&*config.name.as_text(), targets)
     })
 }
@@ -192,7 +205,7 @@ mod tests {
              keys: [ { name: a, key: aaaaaaaaaaaaaaaaaaaa, tenant: t, weight: 2.5 } ]\n",
         );
         let wired = crate::providers::wire(&config.providers, &[], 1).unwrap();
-        let told = pipeline(&config, &wired, 1, 0);
+        let told = pipeline(&config, &wired, Moment { version: 1, created: 0, spent: Vec::new() });
         let model = &told.models[1];
         let second = Duration::from_secs(1);
         assert_eq!((model.queue.max_waiting, model.queue.max_wait), (5, 6 * second));
@@ -210,6 +223,29 @@ mod tests {
         );
         assert!(target.prefill && !told.models[0].targets[0].prefill);
         assert_eq!(told.tenants.iter().map(|t| (&*t.name, t.weight.as_f64())).collect::<Vec<_>>(), [("t", 2.5)]);
+    }
+
+    #[test]
+    fn what_is_configured_of_choosing_and_money_reaches_the_pipeline() {
+        let config = resolved(
+            "  n: { targets: [ { provider: s, model: sim-high } ], quality: 0.9 }\nroutes: { r: { candidates: [ n ] } }\n\
+             keys:\n  - { name: a, key: aaaaaaaaaaaaaaaaaaaa, budget: { usd: 1 }, max_cost_usd: 0.5, quality: high }\n  \
+             - { name: b, key: bbbbbbbbbbbbbbbbbbbb }\ntenants: { b: { budget: { tokens: 5, per: hour } } }\n\
+             limits: { session_budget: { tokens: 9 } }\n",
+        );
+        let wired = crate::providers::wire(&config.providers, &[], 1).unwrap();
+        let told = pipeline(&config, &wired, Moment { version: 1, created: 0, spent: Vec::new() });
+        assert_eq!(told.models[1].facts.quality, Some(0.9));
+        let routes: Vec<_> = told.routes.iter().map(|route| (&*route.name, route.listed)).collect();
+        assert_eq!(routes, [("r", true), ("auto", false)]);
+        let money = &told.budgets;
+        assert_eq!((money.keys[0].len(), money.keys[1].len(), money.session.len()), (1, 0, 1));
+        assert_eq!(money.request, [Some(atp_core::MicroUsd(500_000)), None]);
+        assert_eq!((&*money.tenants[0].0, money.tenants[0].1[0].tokens), ("b", Some(5)));
+        let mut asked = http::HeaderMap::new();
+        asked.insert("authorization", http::HeaderValue::from_static("Bearer aaaaaaaaaaaaaaaaaaaa"));
+        let caller = entrance(&config).keys.admit(&asked).unwrap();
+        assert_eq!(caller.hints.as_ref().and_then(|hints| hints.quality), Some(atp_core::Quality::High));
     }
 
     #[test]

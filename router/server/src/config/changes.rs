@@ -9,7 +9,22 @@ use super::path::FieldPath;
 use super::resolved::Resolved;
 
 /// Fields that are used once, at start.
-const AT_START: [&str; 6] = ["listen", "admin.listen", "workers", "ledger.enabled", "ledger.path", "ledger.queue"];
+const AT_START: [&str; 14] = [
+    "listen",
+    "admin.listen",
+    "workers",
+    "ledger.enabled",
+    "ledger.path",
+    "ledger.queue",
+    "decisions.enabled",
+    "decisions.path",
+    "decisions.max_file",
+    "decisions.keep",
+    "observations.enabled",
+    "observations.path",
+    "observations.max_file",
+    "observations.keep",
+];
 
 /// Marks a fingerprint, so that it is compared and never shown.
 const HIDDEN: &str = "\u{0}hidden";

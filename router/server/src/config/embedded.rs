@@ -114,5 +114,10 @@ fn simulated(raw: &mut RawConfig) {
     names.sort_by_key(|name| ready.price(name).map(|price| price.output));
     for name in names {
         model(raw, name, "simulated", None, None);
+        // They declare how good they are, so that the route `auto` has something to go by from the first request.
+        let known = ready.models.get(name).map(|model| model.quality);
+        if let Some((_, model)) = raw.models.0.last_mut() {
+            model.quality = known;
+        }
     }
 }

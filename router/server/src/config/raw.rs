@@ -3,16 +3,23 @@
 //! The doc comments of these types are the reference page (docs/configuration.md) and the JSON schema; the defaults in
 //! their attributes are shown there, and a test holds them against what an empty file resolves to.
 
+mod choice;
 mod flow;
 mod model;
+mod money;
 mod operation;
 mod provider;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(super) use self::choice::{
+    RawCapability, RawEnsemble, RawExperiment, RawGrade, RawJudge, RawMode, RawQuality, RawRoute, RawStatus,
+    RawStrategy, RawWeights,
+};
 pub(super) use self::flow::{RawBreaker, RawCache, RawCut, RawFlow, RawHedge, RawQos, RawQueue, RawWindow};
 pub(super) use self::model::{RawDisconnect, RawModel, RawPrices, RawTarget};
+pub(super) use self::money::{RawBudget, RawDecisions, RawObservations, RawPer, RawTenant};
 pub(super) use self::operation::{
     RawAdmin, RawDrain, RawKey, RawLedger, RawLimits, RawLogs, RawMetrics, RawRate, RawRetry, RawTls,
 };
@@ -43,8 +50,13 @@ pub(super) struct RawConfig {
     /// What callers may ask for, by name. A name may hold one `*`, as in `gpt-*` or `groq/*`; an exact name wins over a
     /// pattern, and the pattern with more letters over one with fewer.
     pub(super) models: Named<RawModel>,
+    /// Names behind which the router chooses a model, by name. Without a route `auto`, that name chooses among all models
+    /// that are no patterns, and is not listed.
+    pub(super) routes: Named<RawRoute>,
     /// The API keys that callers use. With none, every caller is anonymous.
     pub(super) keys: Listed<RawKey>,
+    /// What holds of all keys of a tenant together, by the tenant's name. Without `keys`, the tenant is `anonymous`.
+    pub(super) tenants: Named<RawTenant>,
     /// Serve callers without a key although `listen` is not a loopback address. Only for networks in which everybody
     /// may spend what the providers charge.
     #[schemars(extend("default" = false))]
@@ -61,6 +73,10 @@ pub(super) struct RawConfig {
     pub(super) logs: RawLogs,
     /// The books: one row for each request.
     pub(super) ledger: RawLedger,
+    /// The log of choices.
+    pub(super) decisions: RawDecisions,
+    /// What came of choices.
+    pub(super) observations: RawObservations,
     /// Metrics.
     pub(super) metrics: RawMetrics,
 }

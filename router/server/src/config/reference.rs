@@ -188,7 +188,7 @@ fn type_name(about: &Value) -> String {
 }
 
 /// The notations that have a section of their own.
-const FORMATS: [&str; 5] = ["duration", "size", "percent", "address", "secret"];
+const FORMATS: [&str; 7] = ["duration", "size", "percent", "share", "dollars", "address", "secret"];
 
 /// The forms of a choice; what is left when nothing is taken away, where there is only one.
 fn words(about: &Value) -> Option<String> {

@@ -3,8 +3,10 @@
 mod context;
 mod flow;
 mod models;
+mod money;
 mod operation;
 mod providers;
+mod routes;
 mod secrets;
 mod tenants;
 mod tls;
@@ -37,8 +39,11 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>) -> Resolved {
     let providers = providers::resolve(raw, context, [listen, admin_listen]);
     let flow = flow::defaults(raw, context, &overrides);
     let models = models::resolve(raw, context, &providers, &flow);
+    let routes = routes::resolve(raw, context, &models);
     let limits = operation::limits(raw, context, &overrides);
-    let (keys, tenants) = secrets::keys(raw, context, limits.rps, flow.qos);
+    let (keys, tenants) =
+        secrets::keys(raw, context, &secrets::Common { rps: limits.rps, qos: flow.qos, models: &models });
+    let money = money::resolve(raw, context, &tenants);
     Resolved {
         file: context.file.clone(),
         listen,
@@ -47,8 +52,10 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>) -> Resolved {
         tls: raw.tls.as_ref().and_then(|tls| tls::load(tls, context)),
         providers,
         models,
+        routes,
         keys,
         tenants,
+        money,
         allow_anonymous: raw.allow_anonymous.unwrap_or(false),
         flow,
         limits,
@@ -56,6 +63,8 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>) -> Resolved {
         drain: operation::drain(raw, context),
         logs: operation::logs(raw, context, &overrides),
         ledger: operation::ledger(raw, context, &overrides),
+        decisions: money::decisions(raw, context, &overrides),
+        observations: money::observations(raw, context, &overrides),
         metrics_on_router_port: raw.metrics.router_port.unwrap_or(true),
         warnings: std::mem::take(&mut context.warnings),
         watched: std::mem::take(&mut context.watched),

@@ -1,5 +1,6 @@
 //! The configuration that the server wires: nothing in it can be wrong any more.
 
+mod choice;
 mod flow;
 mod json;
 mod model;
@@ -13,6 +14,10 @@ use std::time::Duration;
 
 use atp_core::Caller;
 
+pub use self::choice::{
+    Budget, Ensemble, EnsembleMode, Escalation, Experiment, JournalSettings, Judge, Manner, ModelFacts, Money, Per,
+    Purse, RouteRules, Sticky,
+};
 pub use self::flow::{Breaker, Cache, Flow, Hedge, OnCut, Queue, Tenant, Window};
 pub use self::model::{Model, ModelName, OnDisconnect, Target, TargetModel, TargetPrice};
 pub use self::provider::{Authorities, HttpProvider, Provider, ProviderKind, VendorRow};
@@ -35,10 +40,15 @@ pub struct Resolved {
     pub providers: Vec<Provider>,
     /// What can be asked for, in configured order; names and aliases are unique.
     pub models: Vec<Model>,
+    /// The names behind which the router chooses a model, in configured order; `auto` at the end where nothing else has
+    /// that name and there is a model.
+    pub routes: Vec<RouteRules>,
     /// The API keys, in configured order; with none, every caller is [`Caller::anonymous`].
     pub keys: Vec<Key>,
     /// The tenants of the keys, in the order of their first keys; `Caller::tenant_index` points into them.
     pub tenants: Vec<Tenant>,
+    /// What tenants and sessions may spend.
+    pub money: Money,
     /// Whether callers without a key were allowed on purpose.
     pub allow_anonymous: bool,
     /// Shares, queues, windows and breakers, where nothing nearer says otherwise.
@@ -53,6 +63,10 @@ pub struct Resolved {
     pub logs: Logs,
     /// The books.
     pub ledger: LedgerSettings,
+    /// The log of choices.
+    pub decisions: JournalSettings,
+    /// What came of choices.
+    pub observations: JournalSettings,
     /// Whether `GET /metrics` is answered on the port of callers too.
     pub metrics_on_router_port: bool,
     /// What is right but worth a line in the log.
@@ -81,6 +95,8 @@ pub struct Key {
     pub digest: [u8; 32],
     /// How many requests it may send; that of `limits.rps` where the file gives it no limit of its own.
     pub rps: Option<RateLimit>,
+    /// What it may spend.
+    pub purse: Purse,
 }
 
 /// A rate with room for bursts.

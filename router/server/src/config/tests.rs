@@ -3,10 +3,12 @@
 mod accept;
 mod broken;
 mod change;
+mod choice;
 mod document;
 mod environment;
 mod flow;
 mod fuzz;
+mod money;
 mod without_file;
 
 use std::collections::BTreeMap;

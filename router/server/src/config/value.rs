@@ -1,5 +1,6 @@
-//! The small notations of the file: durations, sizes, addresses, secrets, ordered maps.
+//! The small notations of the file: durations, sizes, addresses, amounts, secrets, ordered maps.
 
+mod amount;
 mod collection;
 mod secret;
 
@@ -11,7 +12,8 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-pub(super) use self::collection::{Listed, Named};
+pub(super) use self::amount::{Dollars, Share};
+pub(super) use self::collection::{Listed, Named, OneOrMany};
 pub(super) use self::secret::SecretSource;
 
 /// A length of time: a number and its unit, `500ms`, `30s`, `5m`, `2h`, `7d`. Several may follow each other: `1m30s`.

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::value::Listed;
-use super::{RawBreaker, RawCache, RawCut, RawHedge, RawQueue, RawTimeouts, RawWindow};
+use super::{
+    RawBreaker, RawCache, RawCapability, RawCut, RawGrade, RawHedge, RawQueue, RawStatus, RawTimeouts, RawWindow,
+};
 
 /// One name that callers may ask for.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -45,6 +47,32 @@ pub(in super::super) struct RawModel {
     /// Keeping answers for identical requests. Without it, none is kept; `{}` takes the defaults.
     #[serde(default)]
     pub(in super::super) cache: Option<RawCache>,
+    /// How good its answers are predicted to be, from 0 to 1: where routes begin before they have learnt. Without it,
+    /// 0.75, and little is made of that.
+    #[serde(default)]
+    pub(in super::super) quality: Option<f64>,
+    /// Milliseconds in which 95 of 100 of its answers are whole, until that is measured. From 1 to 86400000.
+    #[serde(default)]
+    pub(in super::super) latency_p95_ms: Option<u64>,
+    /// The tokens that prompt and answer may have together. From 16 to 1000000000.
+    #[serde(default)]
+    pub(in super::super) context: Option<u64>,
+    /// What it can do. Without it, routes take it to be able to do everything.
+    #[serde(default)]
+    pub(in super::super) capabilities: Option<Listed<RawCapability>>,
+    /// How safe its answers are held to be.
+    #[serde(default)]
+    pub(in super::super) safety: Option<RawGrade>,
+    /// Where it stands in its life. Who asks for it by its name is served in any case.
+    #[serde(default)]
+    #[schemars(extend("default" = "active"))]
+    pub(in super::super) status: Option<RawStatus>,
+    /// Where it runs, such as `eu`.
+    #[serde(default)]
+    pub(in super::super) region: Option<String>,
+    /// The labels of the data that it may see (`x-atp-data-scope`). Without it, it sees only data without a label.
+    #[serde(default)]
+    pub(in super::super) data_scopes: Option<Listed<String>>,
 }
 
 /// One provider's model that may answer.

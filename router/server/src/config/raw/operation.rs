@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::value::ByteSize;
-use super::{Listen, RawQos, SecretSource, Span};
+use super::super::value::{ByteSize, Dollars, OneOrMany};
+use super::{Listen, RawBudget, RawQos, RawQuality, SecretSource, Span};
 
 /// The admin port: health, metrics, usage.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -52,6 +52,23 @@ pub(in super::super) struct RawKey {
     /// How many requests a second this key may send, instead of `limits.rps`.
     #[serde(default)]
     pub(in super::super) rps_limit: Option<RawRate>,
+    /// What it may spend, one budget or several.
+    #[serde(default)]
+    pub(in super::super) budget: Option<OneOrMany<RawBudget>>,
+    /// The most dollars that one of its requests may cost. A request may ask for less by `x-atp-max-cost-usd`.
+    #[serde(default)]
+    pub(in super::super) max_cost_usd: Option<Dollars>,
+    /// How good answers have to be where routes choose and a request does not say (`x-atp-quality`). Without it,
+    /// `balanced`.
+    #[serde(default)]
+    pub(in super::super) quality: Option<RawQuality>,
+    /// The label of its data where a request does not say (`x-atp-data-scope`): only models that carry it are chosen.
+    #[serde(default)]
+    pub(in super::super) data_scope: Option<String>,
+    /// Milliseconds that a whole answer may take where a request does not say (`x-atp-latency-slo-ms`). From 1 to
+    /// 86400000.
+    #[serde(default)]
+    pub(in super::super) latency_slo_ms: Option<u64>,
 }
 
 /// A rate with room for bursts.
@@ -96,6 +113,8 @@ pub(in super::super) struct RawLimits {
     pub(in super::super) idle_connection_timeout: Option<Span>,
     /// How many requests a second each key may send. Without it there is no limit.
     pub(in super::super) rps: Option<RawRate>,
+    /// What each session (`x-atp-session`) of each key may spend, one budget or several.
+    pub(in super::super) session_budget: Option<OneOrMany<RawBudget>>,
 }
 
 /// Trying again, and elsewhere.

@@ -14,7 +14,7 @@ use super::super::resolved::{
     Flow, Model, ModelName, OnDisconnect, Provider, ProviderKind, Target, TargetModel, TargetPrice,
 };
 use super::flow::{self, Lanes};
-use super::{Context, providers};
+use super::{Context, providers, routes};
 
 /// A dollar a token: beyond it, somebody wrote prices in another unit.
 const MAX_PRICE: u64 = 1_000_000_000_000;
@@ -65,6 +65,7 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>, providers: &[P
             hedge: flow::hedge(context, &path, raw),
             coalesce: raw.coalesce.unwrap_or(false),
             cache: flow::cache(context, &path, raw),
+            facts: routes::facts(context, &path, raw),
         });
     }
     // Another target may have spoken for a lane after this one.
@@ -77,7 +78,8 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>, providers: &[P
     models
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether this can be asked for, as a model or as a route.
+pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= MAX_NAME
         && !name.chars().any(|letter| letter.is_whitespace() || letter.is_control())

@@ -11,10 +11,10 @@ use super::super::document::expand::{check_name, unset};
 use super::super::error::{Code, Issue};
 use super::super::path::FieldPath;
 use super::super::raw::{RawConfig, RawKey, RawRate};
-use super::super::resolved::{Key, RateLimit, Tenant};
+use super::super::resolved::{Key, Model, RateLimit, Tenant};
 use super::super::value::SecretSource;
 use super::tenants::Tenants;
-use super::{Context, flow};
+use super::{Context, flow, money};
 
 /// A file of one secret or one certificate chain; a larger one is a mistake.
 const MAX_FILE: u64 = 1 << 20;
@@ -81,17 +81,19 @@ fn check(secret: Secret) -> Result<Secret, Issue> {
         .allowed("printable ASCII on one line"))
 }
 
-/// The keys of callers: unique names, unique secrets; and their tenants. `rps` and `qos` are for those without their own.
-pub(super) fn keys(
-    raw: &RawConfig,
-    context: &mut Context<'_>,
-    rps: Option<RateLimit>,
-    qos: Qos,
-) -> (Vec<Key>, Vec<Tenant>) {
+/// What holds of keys that do not say otherwise, and what they may refer to.
+pub(super) struct Common<'m> {
+    pub(super) rps: Option<RateLimit>,
+    pub(super) qos: Qos,
+    pub(super) models: &'m [Model],
+}
+
+/// The keys of callers: unique names, unique secrets; and their tenants.
+pub(super) fn keys(raw: &RawConfig, context: &mut Context<'_>, common: &Common<'_>) -> (Vec<Key>, Vec<Tenant>) {
     let path = FieldPath::of(&["keys"]);
     let mut names = BTreeMap::new();
     let mut digests = BTreeMap::new();
-    let mut tenants = Tenants::default();
+    let mut tenants = Tenants::new(raw);
     let mut keys = Vec::new();
     for (place, raw) in raw.keys.iter() {
         let path = path.index(place);
@@ -102,6 +104,8 @@ pub(super) fn keys(
         }
         let tenant_index = tenants.intern(context, place, &path, raw);
         let own = raw.rps_limit.and_then(|rate| rate_limit(context, &path.key("rps_limit"), rate));
+        let purse = money::purse(context, &path, raw);
+        let hints = money::hints(context, &path, raw, common.models);
         let Some(secret) = read(context, &path.key("key"), &raw.key) else { continue };
         let digest: [u8; 32] = Sha256::digest(secret.expose().as_bytes()).into();
         if let Some(first) = digests.insert(digest, place) {
@@ -119,10 +123,10 @@ pub(super) fn keys(
             tenant: Arc::from(tenant),
             index: keys.len(),
             tenant_index,
-            qos: raw.qos.map_or(qos, flow::class),
-            hints: None,
+            qos: raw.qos.map_or(common.qos, flow::class),
+            hints,
         };
-        keys.push(Key { caller: Arc::new(caller), digest, rps: own.or(rps) });
+        keys.push(Key { caller: Arc::new(caller), digest, rps: own.or(common.rps), purse });
     }
     (keys, tenants.done())
 }

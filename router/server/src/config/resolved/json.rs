@@ -1,13 +1,16 @@
 //! The configuration as JSON, laid out as the file is, without any secret.
 
+mod choice;
+
 use std::time::Duration;
 
-use atp_core::{Price, Timeouts};
+use atp_core::{Price, Quality, Timeouts};
 use serde_json::{Value, json};
 
+use self::choice::{budgets_json, facts_into, journal_json, millis, route_json, tenants_json, usd};
 use super::super::value::show_span;
 use super::{
-    Breaker, Cache, Flow, Hedge, HttpProvider, Key, LedgerSettings, Limits, Model, OnDisconnect, Provider,
+    Breaker, Cache, Flow, Hedge, HttpProvider, Key, LedgerSettings, Limits, Model, Money, OnDisconnect, Provider,
     ProviderKind, Queue, RateLimit, Resolved, Target, TargetPrice, Tenant, Tls, Window,
 };
 
@@ -31,10 +34,12 @@ impl Resolved {
             "tls": self.tls.as_ref().map(|tls| tls_json(tls, hide)),
             "providers": self.providers.iter().map(|provider| provider_json(provider, hide)).collect::<Vec<_>>(),
             "models": self.models.iter().map(model_json).collect::<Vec<_>>(),
+            "routes": self.routes.iter().map(route_json).collect::<Vec<_>>(),
             "keys": self.keys.iter().map(|key| key_json(key, &self.tenants, hide)).collect::<Vec<_>>(),
+            "tenants": tenants_json(&self.money),
             "allow_anonymous": self.allow_anonymous,
             "flow": flow_json(&self.flow),
-            "limits": limits_json(&self.limits),
+            "limits": limits_json(&self.limits, &self.money),
             "retry": {
                 "max_attempts": self.retry.max_attempts,
                 "budget_ratio": self.retry.budget_ratio,
@@ -45,6 +50,8 @@ impl Resolved {
             "drain": { "min_delay": show_span(self.drain.min_delay), "grace": show_span(self.drain.grace) },
             "logs": { "level": self.logs.level, "format": self.logs.format, "requests": self.logs.requests },
             "ledger": ledger_json(&self.ledger),
+            "decisions": journal_json(&self.decisions),
+            "observations": journal_json(&self.observations),
             "metrics": { "router_port": self.metrics_on_router_port },
         })
     }
@@ -103,7 +110,7 @@ fn model_json(model: &Model) -> Value {
         OnDisconnect::Complete => json!("complete"),
         OnDisconnect::Drain(tokens) => json!({ "drain": tokens }),
     };
-    json!({
+    let mut told = json!({
         "name": model.name.as_text(),
         "aliases": model.aliases.iter().map(|alias| &**alias).collect::<Vec<_>>(),
         "targets": model.targets.iter().map(|target| target_json(target, model.weighted)).collect::<Vec<_>>(),
@@ -113,7 +120,11 @@ fn model_json(model: &Model) -> Value {
         "hedge": model.hedge.as_ref().map(hedge_json),
         "coalesce": model.coalesce,
         "cache": model.cache.as_ref().map(cache_json),
-    })
+    });
+    if let Value::Object(fields) = &mut told {
+        facts_into(fields, &model.facts);
+    }
+    told
 }
 
 fn target_json(target: &Target, weighted: bool) -> Value {
@@ -137,6 +148,7 @@ fn target_json(target: &Target, weighted: bool) -> Value {
 }
 
 fn key_json(key: &Key, tenants: &[Tenant], hide: Hide) -> Value {
+    let hints = key.caller.hints.as_deref();
     json!({
         "name": &*key.caller.key,
         "tenant": &*key.caller.tenant,
@@ -144,6 +156,11 @@ fn key_json(key: &Key, tenants: &[Tenant], hide: Hide) -> Value {
         "weight": tenants.get(key.caller.tenant_index).map(|tenant| tenant.weight.as_f64()),
         "qos": key.caller.qos.label(),
         "rps_limit": key.rps.map(rate_json),
+        "budget": budgets_json(&key.purse.budgets),
+        "max_cost_usd": key.purse.request.map(usd),
+        "quality": hints.and_then(|hints| hints.quality).map(Quality::label),
+        "data_scope": hints.and_then(|hints| hints.data_scope.as_deref()),
+        "latency_slo_ms": hints.and_then(|hints| hints.latency_slo).map(millis),
     })
 }
 
@@ -182,7 +199,7 @@ fn rate_json(rate: RateLimit) -> Value {
     json!({ "rate": rate.per_second, "burst": rate.burst.get() })
 }
 
-fn limits_json(limits: &Limits) -> Value {
+fn limits_json(limits: &Limits, money: &Money) -> Value {
     json!({
         "max_body": limits.max_body,
         "max_header": limits.max_header,
@@ -193,6 +210,7 @@ fn limits_json(limits: &Limits) -> Value {
         "body_timeout": show_span(limits.body_timeout),
         "idle_connection_timeout": show_span(limits.idle_connection_timeout),
         "rps": limits.rps.map(rate_json),
+        "session_budget": budgets_json(&money.session),
     })
 }
 

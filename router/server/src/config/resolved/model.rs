@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use atp_core::{Price, Timeouts};
 
+use super::choice::ModelFacts;
 use super::flow::{Breaker, Cache, Hedge, OnCut, Queue, Window};
 
 /// One name that callers may ask for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     /// Its name, which may be a pattern.
     pub name: ModelName,
@@ -30,6 +31,8 @@ pub struct Model {
     pub coalesce: bool,
     /// Keeping answers; `None` keeps none.
     pub cache: Option<Cache>,
+    /// What choosing goes by.
+    pub facts: ModelFacts,
 }
 
 impl Model {

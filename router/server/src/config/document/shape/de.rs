@@ -16,7 +16,9 @@ pub(crate) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> 
     let score = |name: &str| strsim::damerau_levenshtein(&wrong.to_lowercase(), &name.to_lowercase());
     let (best, distance) = known.map(|name| (name, score(name))).min_by_key(|(_, distance)| *distance)?;
     let tolerance = (wrong.chars().count().max(best.chars().count()) / 3).max(1);
-    (distance <= tolerance && wrong.len() < 200).then(|| best.to_owned())
+    // A letter that is another letter is no slip of a finger.
+    let shares_a_letter = distance < best.chars().count();
+    (distance <= tolerance && shares_a_letter && wrong.len() < 200).then(|| best.to_owned())
 }
 
 /// Reads a type from a node.
