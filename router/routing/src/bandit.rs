@@ -11,12 +11,25 @@
 //! Time is Unix milliseconds and is given; nothing is iterated in an order that could differ between runs:
 //! the same state, input and seed give the same pick to the bit.
 
+mod arm;
+mod brain;
+mod change;
+mod matrix;
+mod model;
+mod spread;
+mod thompson;
+mod ucb;
+mod view;
+
 use std::sync::Arc;
 
 use atp_core::{Terms, Weights};
-use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
+
+pub use brain::Brain;
+use model::Guess;
+pub use view::ArmView;
 
 /// How one model is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -153,168 +166,16 @@ pub struct Belief {
     pub weight: f64,
 }
 
-/// What is known of an arm at one kind of work.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ArmView {
-    /// Its number.
-    pub arm: usize,
-    /// Its name.
-    pub name: Arc<str>,
-    /// The kind of work.
-    pub cluster: u16,
-    /// How often it was asked, what is long ago counting less.
-    pub pulls: f64,
-    /// How many scores were told, likewise.
-    pub scores: f64,
-    /// The expected quality at a typical request of the kind.
-    pub quality: f64,
-    /// Where the quality lies with a probability of 95 %.
-    pub interval: (f64, f64),
-    /// How sure it is to answer.
-    pub reliability: f64,
-    /// How cheap it was on average, from 0 to 1.
-    pub cost: Option<f64>,
-    /// How soon on average, from 0 to 1.
-    pub latency: Option<f64>,
-    /// The first term of the upper confidence bound: the mean reward with balanced weights.
-    pub exploit: f64,
-    /// The second term: what being unsure adds; `None` before the first pull.
-    pub explore: Option<f64>,
+/// A number from 0 to 1; what is no number is 0.
+const fn unit(value: f64) -> f64 {
+    value.max(0.0).min(1.0)
 }
 
-/// What has been learnt, and how it is used.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Brain {
-    rules: BrainRules,
-    arms: Vec<Arm>,
-}
-
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-struct Arm {
-    scores: (f64, f64),
-    served: (f64, f64),
-}
-
-impl Brain {
-    /// Nothing learnt yet.
-    #[must_use]
-    pub fn new(rules: BrainRules) -> Self {
-        let arms = rules.arms.iter().map(|_| Arm::default()).collect();
-        Self { rules, arms }
-    }
-
-    /// What is configured.
-    #[must_use]
-    pub const fn rules(&self) -> &BrainRules {
-        &self.rules
-    }
-
-    /// After a reload: arms of the same name keep what they learnt.
-    pub fn adopt(&mut self, before: &Self) {
-        for (rules, arm) in self.rules.arms.iter().zip(&mut self.arms) {
-            let old = before.rules.arms.iter().position(|old| old.name == rules.name);
-            if let Some(old) = old.and_then(|place| before.arms.get(place)) {
-                arm.clone_from(old);
-            }
-        }
-    }
-
-    /// Chooses; `None` where no arm is given that is known.
-    pub fn pick(
-        &self,
-        context: &Context,
-        weights: Weights,
-        arms: &[ArmNow],
-        now_ms: u64,
-        dice: &mut impl Rng,
-    ) -> Option<Pick> {
-        let weights = weights.normal();
-        let mut scored: SmallVec<[Scored; 8]> = SmallVec::new();
-        for now in arms {
-            let Some(arm) = self.arms.get(now.arm) else { continue };
-            let quality = self.quality(now.arm, context, now_ms).mean;
-            let reliability = (arm.served.0 + 1.0) / (arm.served.1 + 1.0);
-            let score =
-                reliability * (weights.quality * quality + weights.cost * now.cost + weights.latency * now.latency);
-            let terms = Terms { quality, cost: now.cost, latency: now.latency, reliability, score, ..Terms::default() };
-            scored.push(Scored { arm: now.arm, terms });
-        }
-        let best = (1..scored.len()).fold(0, |best, place| {
-            let score = |place: usize| scored.get(place).map_or(0.0, |each| each.terms.score);
-            if score(place) > score(best) { place } else { best }
-        });
-        let others = scored.len().saturating_sub(1);
-        let each = if others == 0 { 0.0 } else { self.rules.explore.clamp(0.0, 1.0) / others as f64 };
-        let mut left = dice.random::<f64>();
-        let mut chosen = best;
-        for (place, one) in scored.iter_mut().enumerate() {
-            one.terms.probability = if place == best { 1.0 - each * others as f64 } else { each };
-            if left >= 0.0 && left < one.terms.probability {
-                chosen = place;
-            }
-            left -= one.terms.probability;
-        }
-        let arm = scored.get(chosen)?.arm;
-        Some(Pick { chosen: arm, scored, explored: chosen != best })
-    }
-
-    /// Learns; returns the reward from 0 to 1 that the lesson amounts to, where it has one.
-    pub fn learn(&mut self, lesson: &Lesson) -> Option<f64> {
-        let arm = self.arms.get_mut(lesson.arm)?;
-        if let Some(served) = lesson.served {
-            arm.served = (arm.served.0 + f64::from(u8::from(served)), arm.served.1 + 1.0);
-        }
-        if let Some((score, weight)) = lesson.quality {
-            arm.scores = (arm.scores.0 + weight * score, arm.scores.1 + weight);
-        }
-        reward(lesson)
-    }
-
-    /// What is believed of an arm's quality at such a request.
-    #[must_use]
-    pub fn quality(&self, arm: usize, _context: &Context, _now_ms: u64) -> Belief {
-        let stated = self.rules.arms.get(arm).and_then(|rules| rules.quality);
-        let (mean, weight) =
-            stated.map_or((UNKNOWN_QUALITY, UNKNOWN_WEIGHT), |quality| (quality, self.rules.prior_weight));
-        let (sum, count) = self.arms.get(arm).map_or((0.0, 0.0), |arm| arm.scores);
-        let mean = (mean * weight + sum) / (weight + count).max(1e-9);
-        Belief { mean, deviation: (mean * (1.0 - mean) / (weight + count + 1.0)).max(0.0).sqrt(), weight: count }
-    }
-
-    /// What has been learnt, per arm and kind of work.
-    #[must_use]
-    pub fn view(&self, now_ms: u64) -> Vec<ArmView> {
-        let context = Context { cluster: 0, x: [0.0; D] };
-        let view = |(place, (rules, arm)): (usize, (&ArmRules, &Arm))| {
-            let belief = self.quality(place, &context, now_ms);
-            ArmView {
-                arm: place,
-                name: rules.name.clone(),
-                cluster: 0,
-                pulls: arm.served.1,
-                scores: arm.scores.1,
-                quality: belief.mean,
-                interval: (belief.mean - 1.96 * belief.deviation, belief.mean + 1.96 * belief.deviation),
-                reliability: (arm.served.0 + 1.0) / (arm.served.1 + 1.0),
-                cost: None,
-                latency: None,
-                exploit: belief.mean,
-                explore: None,
-            }
-        };
-        self.rules.arms.iter().zip(&self.arms).enumerate().map(view).collect()
-    }
-}
-
-/// What an answer was worth: nothing where it failed, unknown where nobody told its quality.
-fn reward(lesson: &Lesson) -> Option<f64> {
-    if lesson.served == Some(false) {
-        return Some(0.0);
-    }
-    let (quality, _) = lesson.quality?;
-    let weights = lesson.weights.normal();
-    let parts = [(weights.quality, Some(quality)), (weights.cost, lesson.cost), (weights.latency, lesson.latency)];
-    let known = parts.into_iter().filter_map(|(weight, part)| part.map(|part| (weight, part)));
+/// The value of what is known of quality, cost and latency; what is not known is left out, and the rest counts as
+/// much more. `None` where nothing that counts is known. The weights sum to 1.
+fn worth(weights: Weights, parts: [Option<f64>; 3]) -> Option<f64> {
+    let weighted = [weights.quality, weights.cost, weights.latency].into_iter().zip(parts);
+    let known = weighted.filter_map(|(weight, part)| part.map(|part| (weight, part)));
     let (sum, all) = known.fold((0.0, 0.0), |(sum, all), (weight, part)| (sum + weight * part, all + weight));
-    (all > 0.0).then(|| (sum / all).clamp(0.0, 1.0))
+    (all > 0.0).then(|| unit(sum / all))
 }

@@ -1,0 +1,111 @@
+//! The little linear algebra that a choice needs: symmetric matrices as large as a request has features.
+
+use super::D;
+
+/// One number per feature.
+pub(super) type Vector = [f64; D];
+/// Rows of a symmetric matrix.
+pub(super) type Matrix = [Vector; D];
+
+pub(super) const ZERO: Vector = [0.0; D];
+pub(super) const ZEROS: Matrix = [ZERO; D];
+
+/// `a . b`, in two lanes so that the additions need not wait for each other.
+pub(super) fn dot(a: &Vector, b: &Vector) -> f64 {
+    let mut lanes = [0.0; 2];
+    for (a, b) in a.as_chunks::<2>().0.iter().zip(b.as_chunks::<2>().0) {
+        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+            *lane += a * b;
+        }
+    }
+    lanes.iter().sum()
+}
+
+/// `to += factor x`.
+pub(super) fn add_scaled(to: &mut Vector, factor: f64, x: &Vector) {
+    for (to, x) in to.iter_mut().zip(x) {
+        *to += factor * x;
+    }
+}
+
+/// `to += factor x xT`.
+pub(super) fn add_outer(to: &mut Matrix, factor: f64, x: &Vector) {
+    for (row, value) in to.iter_mut().zip(x) {
+        add_scaled(row, factor * value, x);
+    }
+}
+
+/// `m x` for a symmetric `m`: whole rows are added, which a compiler turns into vector instructions.
+pub(super) fn times(m: &Matrix, x: &Vector) -> Vector {
+    let mut out = ZERO;
+    for (row, value) in m.iter().zip(x) {
+        add_scaled(&mut out, *value, row);
+    }
+    out
+}
+
+/// The inverse of a symmetric positive definite matrix by its Cholesky factor: with `m = L LT` it is
+/// `LinvT Linv`. A pivot that rounding made too small is lifted, so the result is finite for finite input.
+#[expect(clippy::indexing_slicing, reason = "every index runs below D, the length of every row and of the matrix")]
+pub(super) fn inverse(m: &Matrix) -> Matrix {
+    const LEAST_PIVOT: f64 = 1e-9;
+    let mut factor = ZEROS;
+    for i in 0..D {
+        for j in 0..=i {
+            let known: f64 = (0..j).map(|k| factor[i][k] * factor[j][k]).sum();
+            let rest = m[i][j] - known;
+            factor[i][j] = if i == j { rest.max(LEAST_PIVOT).sqrt() } else { rest / factor[j][j] };
+        }
+    }
+    // The factor's inverse, lower triangular too.
+    let mut lower = ZEROS;
+    for i in 0..D {
+        lower[i][i] = 1.0 / factor[i][i];
+        (0..i).for_each(|j| {
+            let known: f64 = (j..i).map(|k| factor[i][k] * lower[k][j]).sum();
+            lower[i][j] = -known / factor[i][i];
+        });
+    }
+    let mut out = ZEROS;
+    for i in 0..D {
+        for j in 0..=i {
+            out[i][j] = (i..D).map(|k| lower[k][i] * lower[k][j]).sum();
+            out[j][i] = out[i][j];
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_matrix_times_its_inverse_is_one(columns in prop::collection::vec(prop::array::uniform8(-1.0..1.0f64), 1..40)) {
+            let mut m = ZEROS;
+            for (place, row) in m.iter_mut().enumerate() {
+                row[place] = 1.5;
+            }
+            for x in &columns {
+                add_outer(&mut m, 3.0, x);
+            }
+            let inverse = inverse(&m);
+            for (i, row) in m.iter().enumerate() {
+                let product = times(&inverse, row);
+                for (j, value) in product.iter().enumerate() {
+                    let one = if i == j { 1.0 } else { 0.0 };
+                    prop_assert!((value - one).abs() < 1e-9, "{i} {j} {value}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_positive_definite_stays_finite() {
+        let inverse = inverse(&ZEROS);
+        assert!(inverse.iter().flatten().all(|value| value.is_finite()));
+    }
+}

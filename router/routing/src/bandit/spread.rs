@@ -1,0 +1,88 @@
+//! From what arms are worth to the probability of each.
+//!
+//! The arm of the highest expected value, the *greedy* one, has what the others leave. The others have
+//! in proportion to the probability that they are better than the greedy one (of two normal beliefs),
+//! and each an equal part of a small floor, so that an arm of which nothing good is known is not left for ever.
+//! All that together is at most the configured share.
+//!
+//! *Source.* Thompson sampling as probability matching (Thompson 1933; for linear models Agrawal and Goyal 2013),
+//! pairwise instead of among all, which one pass can compute; the distribution is computed instead of
+//! sampled, as in Foster and Rakhlin's inverse gap weighting (2020), because only then the logged
+//! probabilities are exact.
+//!
+//! *Property.* The probabilities sum to 1, and those of the others to at most the cap, whatever comes in.
+
+use super::Scored;
+
+/// The part of the share that is given to all others alike.
+const FLOOR: f64 = 0.2;
+
+/// The place of the highest score; the first of several.
+pub(super) fn highest(scored: &[Scored]) -> usize {
+    let mut best = (0, f64::NEG_INFINITY);
+    for (place, one) in scored.iter().enumerate() {
+        if one.terms.score > best.1 {
+            best = (place, one.terms.score);
+        }
+    }
+    best.0
+}
+
+/// All probability to one arm.
+pub(super) fn certain(scored: &mut [Scored], best: usize) {
+    for (place, one) in scored.iter_mut().enumerate() {
+        one.terms.probability = if place == best { 1.0 } else { 0.0 };
+    }
+}
+
+/// By the chance to be better than the greedy arm. `terms.bonus` is the deviation of `terms.score`.
+pub(super) fn matched(scored: &mut [Scored], best: usize, cap: f64) {
+    let Some(greedy) = scored.get(best).map(|one| one.terms) else { return };
+    let variance = greedy.bonus * greedy.bonus;
+    for one in scored.iter_mut() {
+        let deviation = (variance + one.terms.bonus * one.terms.bonus).sqrt();
+        one.terms.probability = better((greedy.score - one.terms.score) / deviation.max(1e-9));
+    }
+    capped(scored, best, cap);
+}
+
+/// Makes shares of weights: those of all but the greedy arm are lowered to the cap, with the floor in it.
+pub(super) fn capped(scored: &mut [Scored], best: usize, cap: f64) {
+    let others = scored.len().saturating_sub(1);
+    if others == 0 || cap <= 0.0 {
+        return certain(scored, best);
+    }
+    let weights = scored.iter().enumerate().filter(|(place, _)| *place != best);
+    let wanted: f64 = weights.map(|(_, one)| one.terms.probability).sum();
+    let floor = FLOOR * cap;
+    let factor = if wanted > cap - floor { (cap - floor) / wanted } else { 1.0 };
+    let (each, mut sum) = (floor / others as f64, 0.0);
+    for (place, one) in scored.iter_mut().enumerate() {
+        if place != best {
+            one.terms.probability = each + factor * one.terms.probability;
+            sum += one.terms.probability;
+        }
+    }
+    if let Some(one) = scored.get_mut(best) {
+        one.terms.probability = (1.0 - sum).max(0.0);
+    }
+}
+
+/// The probability of a normal to lie more than `t >= 0` deviations above its mean, within 0.7 %
+/// (Lin, "Approximating the normal tail probability and its inverse for use on a pocket calculator", 1989).
+fn better(t: f64) -> f64 {
+    0.5 * (-0.717 * t - 0.416 * t * t).exp()
+}
+
+/// The place that a number from 0 to 1 falls on.
+pub(super) fn drawn(scored: &[Scored], best: usize, dice: f64) -> usize {
+    let mut left = dice;
+    for (place, one) in scored.iter().enumerate() {
+        if left < one.terms.probability {
+            return place;
+        }
+        left -= one.terms.probability;
+    }
+    // Only by rounding.
+    best
+}
