@@ -2,12 +2,8 @@
 
 use atp_lab::{Scale, Section, page, play};
 
-/// Aims that are not reached, as the page says; they may only become fewer.
-const KNOWN: &[&str] = &[
-    "429s, hosted, tokens, Retry-After",
-    "429s, hosted, requests, bare 429",
-    "after capacity halves, own server, short line",
-];
+/// Aims that are not reached, as the page says; they may only become fewer. Of the first two the margin is thin.
+const KNOWN: &[&str] = &["429s, hosted, tokens, Retry-After", "429s, hosted, requests, bare 429"];
 
 fn misses(chapter: &str) -> Vec<String> {
     let sections = play(Scale::Quick, Some(chapter));

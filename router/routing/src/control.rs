@@ -164,6 +164,11 @@ impl Control {
             self.p95 = self.first_tokens.tail(now, 0.95);
         }
         let why = self.window.first_token(now, &sample);
+        if self.window.is_late() {
+            let now_ns = self.nanos(now);
+            self.blame.queued(seconds(now_ns));
+            self.rate.acquitted(now_ns);
+        }
         self.accepted(now, &sample, why)
     }
 
@@ -300,7 +305,7 @@ impl Control {
             let limit = self.window.limit();
             self.blame.refused(seconds(now_ns), seconds(began_ns), sample.in_flight, limit, told);
         }
-        let cut = self.blame.cut(paced);
+        let cut = self.blame.cut(seconds(now_ns), paced, told);
         if cut != Cut::Pace {
             self.window.overloaded(now, sample.began, sample.in_flight);
         }

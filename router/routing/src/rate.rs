@@ -224,6 +224,11 @@ impl Rate {
         self.learned.spared(seconds(now_ns));
     }
 
+    /// What was refused lately was refused because a queue was full.
+    pub(crate) fn acquitted(&mut self, now_ns: u64) {
+        self.learned.acquitted(seconds(now_ns));
+    }
+
     /// Nobody begins before `until_ns`.
     pub fn paused(&mut self, now_ns: u64, until_ns: u64) {
         self.learned.paused(seconds(now_ns), seconds(until_ns));

@@ -34,6 +34,7 @@ use crate::rate::flow::Flow;
 use baseline::Baseline;
 use curve::Curve;
 pub use held::is_held;
+use late::{Came, Late};
 use proven::Proven;
 use pulse::{Heard, Pulse};
 use round::{Reading, Round, Sample};
@@ -41,6 +42,7 @@ use round::{Reading, Round, Sample};
 mod baseline;
 mod curve;
 mod held;
+mod late;
 mod proven;
 mod pulse;
 mod round;
@@ -146,6 +148,7 @@ pub struct Window {
     grown: f64,
     flow: Flow,
     drain: Drain,
+    late: Late,
     /// The last round looked like a queue.
     suspected: bool,
     trial: Option<Trial>,
@@ -208,6 +211,7 @@ impl Window {
             grown: 0.0,
             flow: Flow::new(0.0, 16.0),
             drain: Drain { due: DRAIN_EVERY[0], back: None, began: 0.0 },
+            late: Late::default(),
             suspected: false,
             trial: None,
             proven: Proven::new(0.0),
@@ -231,6 +235,12 @@ impl Window {
         self.limit as u32
     }
 
+    /// Whether the first tokens that come now come late, nearly all of them: a queue stands behind the lane.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.late.is_queue()
+    }
+
     /// Cuts by overload so far.
     #[must_use]
     pub fn cuts(&self) -> u64 {
@@ -252,6 +262,9 @@ impl Window {
         self.proven.saw(at, sample.in_flight);
         let took = (at - began).max(0.0);
         let lateness = self.baseline.lateness(sample.input_tokens, took);
+        let early = took < FLOOR || lateness < self.baseline.within(self.tolerance(LATE));
+        let in_time = self.baseline.within(late::least(self.spread));
+        self.late.add(if took < FLOOR || lateness < in_time { Came::InTime } else { Came::Late });
         let full = self.is_full(sample.in_flight);
         let sample = Sample { took, lateness, tokens: sample.input_tokens, in_flight: sample.in_flight, full };
         if let Some(pulse) = self.pulse {
@@ -260,7 +273,6 @@ impl Window {
         if began < self.round.began() || at < self.round.opens() {
             return None;
         }
-        let early = took < FLOOR || lateness < self.baseline.within(self.tolerance(LATE));
         let mut why = None;
         if self.phase == Phase::SlowStart && full && early {
             self.set(self.limit + 1.0);

@@ -4,7 +4,8 @@
 //! in flight is refused while others were accepted with more. A lane that limits the *rate* does not
 //! care how many are in flight. So each refusal is held against the most tries in flight that were
 //! accepted since the one before: clearly fewer speaks for a rate, as does a pause that the provider
-//! names. Until the evidence tips it is held to be a rate, because only a window that is not full shows
+//! names. A third kind shows itself: where first tokens come late, a line stands before the lane's slots, and what
+//! is refused is refused because the line is full; no pace would help. Until the evidence tips it is held to be a rate, because only a window that is not full shows
 //! the difference; the very first refusal, before there is a pace, cuts both.
 
 use crate::rate::Paced;
@@ -17,6 +18,8 @@ pub(super) struct Blame {
     /// The most tries in flight with which one was accepted since the last refusal.
     most: u32,
     refused: f64,
+    /// When a queue was last seen behind the lane.
+    queued: f64,
 }
 
 /// What is cut.
@@ -29,12 +32,16 @@ pub(super) enum Cut {
 
 /// Seconds in which evidence fades: a lane in whose window nothing else shows is looked at anew.
 const MEMORY: f64 = 180.0;
+/// Seconds for which a queue that was seen behind the lane explains what is refused.
+const QUEUED: f64 = 5.0;
+/// The evidence of such a queue: as much as there can be for concurrency.
+const LINE: f64 = -0.5;
 /// Evidence beyond this decides.
 const SURE: f64 = 0.25;
 
 impl Blame {
     pub(super) fn new() -> Self {
-        Self { score: 0.0, most: 0, refused: 0.0 }
+        Self { score: 0.0, most: 0, refused: 0.0, queued: f64::NEG_INFINITY }
     }
 
     /// A try that began at `began` seconds with so many in flight was accepted.
@@ -60,15 +67,24 @@ impl Blame {
         let full = in_flight.saturating_add(limit / 20) >= limit;
         self.score += match (rate, full) {
             (true, _) => (1.0 - self.score) / 4.0,
-            (false, false) => (-0.5 - self.score) / 8.0,
-            (false, true) => (-0.5 - self.score) / 16.0,
+            (false, false) => (LINE - self.score) / 8.0,
+            (false, true) => (LINE - self.score) / 16.0,
         };
         self.most = 0;
         self.refused = now;
     }
 
-    /// What to cut, where a pace is known.
-    pub(super) fn cut(&self, pace: Paced) -> Cut {
+    /// First tokens come late at `now`.
+    pub(super) fn queued(&mut self, now: f64) {
+        self.queued = now;
+        self.score = self.score.min(LINE);
+    }
+
+    /// What to cut for a refusal at `now`, where such a pace is known and so much was told.
+    pub(super) fn cut(&self, now: f64, pace: Paced, told: Told) -> Cut {
+        if told == Told::Nothing && now - self.queued < QUEUED {
+            return Cut::Window;
+        }
         match pace {
             Paced::Unknown => Cut::Both,
             Paced::OneByOne if self.score < -SURE => Cut::Window,

@@ -35,6 +35,8 @@ impl Spread {
 pub(super) enum Behind {
     /// So many at once, the others wait in order.
     Slots(usize),
+    /// So many at once, so many others wait in order, and what is more is refused.
+    Line(usize, usize),
     /// So many at once, the others are refused.
     Refusing(usize),
     /// A token bucket of requests or of tokens per second.
@@ -278,7 +280,7 @@ impl Sim {
     /// A slot behind the lane became free.
     fn leave(&mut self) {
         self.busy -= 1;
-        if let Behind::Slots(slots) = self.behind
+        if let Behind::Slots(slots) | Behind::Line(slots, _) = self.behind
             && self.busy < slots
             && let Some(next) = self.queue.pop_front()
         {
@@ -346,8 +348,9 @@ impl Sim {
         let size = (self.tries[id].input + self.tries[id].output) as f64;
         match &mut self.behind {
             Behind::Free => self.serve(id),
-            Behind::Slots(slots) if self.busy < *slots => self.serve(id),
-            Behind::Slots(_) => self.queue.push_back(id),
+            Behind::Slots(slots) | Behind::Line(slots, _) if self.busy < *slots => self.serve(id),
+            Behind::Line(_, line) if self.queue.len() >= *line => self.after(0.05, Event::Refuse(id)),
+            Behind::Slots(_) | Behind::Line(..) => self.queue.push_back(id),
             Behind::Refusing(slots) if self.busy < *slots => self.serve(id),
             Behind::Refusing(_) => self.after(0.05, Event::Refuse(id)),
             Behind::Bucket { per_second, depth, level, unit, at, headers, .. } => {

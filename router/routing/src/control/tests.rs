@@ -160,6 +160,21 @@ fn a_lane_that_refuses_by_concurrency_keeps_its_slots_busy() {
 }
 
 #[test]
+fn a_line_that_is_full_is_no_rate() {
+    for (seed, line) in [(7, 16), (8, 16), (9, 8), (10, 24)] {
+        let mut sim = Sim::new(ControlRules::default(), Behind::Line(64, line), Demand::Endless, seed);
+        sim.run(240);
+        sim.behind = Behind::Line(32, line);
+        sim.run(360);
+        // Half of what is answered there has to end before the first of the others is begun with.
+        let busy = sim.busy(260, 360) / 32.0;
+        let did = did(&sim, 260, 360, 32.0 / 5.3);
+        assert!(busy >= 0.95 && did.refused <= 0.01, "line of {line}: {busy} {did:?}");
+        assert!(did.behind <= 4.0, "line of {line}: {did:?}");
+    }
+}
+
+#[test]
 fn times_that_vary_by_nature_close_no_window() {
     let mut sim = Sim::new(ControlRules::default(), Behind::Free, Demand::Poisson(60.0), 7);
     sim.first = Spread { mean: 0.5, sigma: 0.8 };

@@ -32,6 +32,8 @@ const IDLE: f64 = 0.5;
 const TRUST: f64 = 1.0 / 3.0;
 /// Seconds without a refusal after which an unused pace is forgotten.
 const FORGET: f64 = 120.0;
+/// Seconds in which it may turn out that a cut was wrong.
+const UNDONE: f64 = 10.0;
 /// Accepted tries before which nothing is concluded.
 const ENOUGH: u32 = 16;
 /// The first pace is so many times what was accepted.
@@ -81,6 +83,8 @@ pub(super) struct Learned {
     /// The end of the last pause.
     resumed: f64,
     since: Since,
+    /// The curve and the lull before the refusals of the last seconds.
+    before: (Option<Curve>, f64),
 }
 
 /// What was accepted since the last refusal that counted. A bucket that is empty at both ends has let through
@@ -139,6 +143,7 @@ impl Learned {
             seen: 0.0,
             resumed: f64::NEG_INFINITY,
             since: Since::refusal(f64::NEG_INFINITY),
+            before: (None, LULL[0]),
         }
     }
 
@@ -178,6 +183,9 @@ impl Learned {
             (Named::Pause, Paced::InLumps) => Paced::OneByOne,
             (_, paced) => paced,
         };
+        if now - self.cut_at > UNDONE || named == Named::Pause {
+            self.before = (self.curve, self.lull);
+        }
         self.shorten(now, paced, named);
         let let_through = self.since.per_second(now);
         self.since = Since::refusal(now);
@@ -215,6 +223,16 @@ impl Learned {
             *curve = Curve { top: (asked * AHEAD).max(SLOWEST), depth: 1.0 - CUTS[0], began: now };
         }
         self.seen = now;
+    }
+
+    /// What was refused in the last seconds was refused because a queue was full, not because of the pace. It is
+    /// again what it was, as a congestion window is after a retransmission that was not needed (Eifel, RFC 4015).
+    pub(super) fn acquitted(&mut self, now: f64) {
+        if now - self.cut_at <= UNDONE {
+            (self.curve, self.lull) = self.before;
+            self.cut_at = f64::NEG_INFINITY;
+            self.streak = 0;
+        }
     }
 
     /// Fewer may come at once. A provider that names pauses fills its bucket meanwhile, and what was
