@@ -78,7 +78,9 @@ impl Control for Played {
                     Err(Error::router(ErrorKind::Internal, "the ledger cannot be read").with_cause("secret"))
                 }
                 GroupBy::Model => Ok(json!([since_ms])),
-                GroupBy::Provider => Err(Error::router(ErrorKind::Backpressure, "the ledger is busy")),
+                GroupBy::Provider | GroupBy::Tenant => {
+                    Err(Error::router(ErrorKind::Backpressure, "the ledger is busy"))
+                }
             }
         })
     }

@@ -200,8 +200,11 @@ pub struct UsageRow {
     pub status: u16,
     /// Why the model stopped.
     pub finish: Option<Finish>,
-    /// Tokens as the provider reported them; `None` where it did not.
+    /// Tokens as the provider reported them; `None` where it did not. Where a budget has to know all the
+    /// same, the router's own estimate.
     pub usage: Option<Usage>,
+    /// Whether `usage` is the router's own estimate, because the provider told nothing.
+    pub metered: bool,
     /// What it cost; `None` where the price or the usage is unknown.
     pub cost: Option<MicroUsd>,
     /// How many tries were made.
@@ -236,6 +239,12 @@ pub trait Journal: Send + Sync {
     /// Takes a line, without its end. Where there is no room it is dropped and counted, and the answer is
     /// `Lost`, so that who writes what must be complete can begin anew.
     fn write(&self, file: JournalFile, line: String) -> Kept;
+
+    /// Whether there is such a file at all. Where there is none nobody needs to make its lines.
+    fn takes(&self, file: JournalFile) -> bool {
+        let _ = file;
+        true
+    }
 }
 
 /// What became of a line.
@@ -258,11 +267,13 @@ pub enum GroupBy {
     Model,
     /// By the provider that answered last.
     Provider,
+    /// By the tenant that the key belongs to.
+    Tenant,
 }
 
 impl GroupBy {
     /// Every grouping, for catalogues and tests.
-    pub const ALL: [Self; 3] = [Self::Key, Self::Model, Self::Provider];
+    pub const ALL: [Self; 4] = [Self::Key, Self::Model, Self::Provider, Self::Tenant];
 
     /// The name in a query, and the column of a ledger.
     #[must_use]
@@ -271,6 +282,7 @@ impl GroupBy {
             Self::Key => "key",
             Self::Model => "model",
             Self::Provider => "provider",
+            Self::Tenant => "tenant",
         }
     }
 

@@ -53,6 +53,7 @@ impl Rows {
             status: 200,
             finish: Some(Finish::Stop),
             usage: Some(Usage { input: 900 + n % 100, output: 200, cached_input: 0, reasoning: 0 }),
+            metered: false,
             cost: Some(MicroUsd(120)),
             attempts: 1,
             first_byte_us: 180_000 + n % 1000,

@@ -16,6 +16,7 @@ mod clock;
 mod conformance;
 pub mod memory;
 pub mod record;
+pub mod spent;
 pub mod sqlite;
 
 /// A ledger that can be asked. The questions block for as long as a disk may take: ask them through

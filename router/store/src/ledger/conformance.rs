@@ -10,6 +10,7 @@ use atp_core::{Finish, MicroUsd, Operation, RequestId, Usage};
 use super::LedgerStore;
 use super::memory::MemoryLedger;
 use super::record::UsageRecord;
+use super::spent::{Owner, Spending, spent};
 use super::sqlite::{LedgerConfig, LedgerWriter, SqliteLedger};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,6 +32,7 @@ pub(super) fn row(at: u64) -> UsageRow {
         status: 200,
         finish: Some(Finish::ToolCalls),
         usage: Some(Usage { input: 100, output: 20, cached_input: 30, reasoning: 5 }),
+        metered: false,
         cost: Some(MicroUsd(7)),
         attempts: 2,
         first_byte_us: 1000,
@@ -74,10 +76,13 @@ fn a_row_comes_back_as_it_was_recorded() {
         bare.target = Arc::from("");
         (bare.finish, bare.usage, bare.cost) = (None, None, None);
         (bare.stream, bare.attempts) = (false, 0);
+        let mut chosen = row(3);
+        (chosen.chosen, chosen.metered) = (Some(Arc::from("m-large")), true);
         subject.store.record(full.clone());
         subject.store.record(bare.clone());
+        subject.store.record(chosen.clone());
         flushed(&*subject.store);
-        let expected = vec![UsageRecord::from(&bare), UsageRecord::from(&full)];
+        let expected = vec![UsageRecord::from(&chosen), UsageRecord::from(&bare), UsageRecord::from(&full)];
         assert_eq!(subject.store.recent(10).unwrap(), expected);
     }
 }
@@ -181,5 +186,37 @@ fn totals_group_and_begin_where_they_are_asked_to() {
         let later = subject.store.totals(1_700_000_000_008, GroupBy::Provider).unwrap();
         assert_eq!((later.len(), later[0].name.as_str(), later[0].requests), (1, "up", 2));
         assert!(subject.store.totals(u64::MAX, GroupBy::Key).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn what_was_spent_is_told_by_key_and_by_tenant_since_a_time() {
+    for subject in subjects(512) {
+        for at in 0..10 {
+            let mut row = row(at);
+            row.key = Arc::from(if at % 2 == 0 { "even" } else { "odd" });
+            row.tenant = Arc::from(if at < 8 { "acme" } else { "other" });
+            if at == 9 {
+                // Nothing is known of it, so it adds nothing.
+                (row.usage, row.cost) = (None, None);
+            }
+            subject.store.record(row);
+        }
+        flushed(&*subject.store);
+        let told = |since| {
+            let spent = spent(&*subject.store, since).unwrap();
+            let told = |each: Spending| (each.owner, each.name, each.cost.0, each.tokens);
+            spent.into_iter().map(told).collect::<BTreeSet<_>>()
+        };
+        let all = [
+            (Owner::Key, "even".into(), 35, 600),
+            (Owner::Key, "odd".into(), 28, 480),
+            (Owner::Tenant, "acme".into(), 56, 960),
+            (Owner::Tenant, "other".into(), 7, 120),
+        ];
+        assert_eq!(told(0), BTreeSet::from(all));
+        let late = [(Owner::Key, "even".into(), 7, 120), (Owner::Tenant, "other".into(), 7, 120)];
+        assert_eq!(told(1_700_000_000_008), BTreeSet::from(late));
+        assert!(told(u64::MAX).is_empty());
     }
 }

@@ -69,6 +69,7 @@ impl LedgerStore for MemoryLedger {
                 GroupBy::Key => &row.key,
                 GroupBy::Model => &row.model,
                 GroupBy::Provider => &row.provider,
+                GroupBy::Tenant => &row.tenant,
             };
             let name = String::from(&**name);
             groups.entry(name.clone()).or_insert_with(|| Total { name, ..Total::default() }).add(row);

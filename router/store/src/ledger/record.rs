@@ -18,6 +18,8 @@ pub struct UsageRecord {
     pub operation: String,
     /// The model asked for.
     pub model: String,
+    /// The router's model that answered, where the router chose it.
+    pub chosen: Option<String>,
     /// The provider that answered last; empty where none was asked.
     pub provider: String,
     /// The provider's name for the model.
@@ -32,6 +34,8 @@ pub struct UsageRecord {
     pub status: u16,
     /// Why the model stopped.
     pub finish: Option<String>,
+    /// Whether the tokens are the router's own estimate, because the provider told none.
+    pub metered: bool,
     /// Prompt tokens, cached ones included; `None` where the provider told none.
     pub input_tokens: Option<u64>,
     /// Completion tokens, reasoning included.
@@ -61,6 +65,7 @@ impl From<&UsageRow> for UsageRecord {
             tenant: String::from(&*row.tenant),
             operation: String::from(row.operation.label()),
             model: String::from(&*row.model),
+            chosen: row.chosen.as_deref().map(String::from),
             provider: String::from(&*row.provider),
             target: String::from(&*row.target),
             stream: row.stream,
@@ -68,6 +73,7 @@ impl From<&UsageRow> for UsageRecord {
             error: row.error.map(String::from),
             status: row.status,
             finish: row.finish.map(|finish| String::from(finish.label())),
+            metered: row.metered,
             input_tokens: row.usage.map(|usage| usage.input),
             output_tokens: row.usage.map(|usage| usage.output),
             cached_tokens: row.usage.map(|usage| usage.cached_input),
@@ -84,7 +90,7 @@ impl From<&UsageRow> for UsageRecord {
 /// The sums of one group of rows. Sums saturate.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Total {
-    /// The key, model or provider.
+    /// The key, model, provider or tenant.
     pub name: String,
     /// Exchanges, however they ended.
     pub requests: u64,

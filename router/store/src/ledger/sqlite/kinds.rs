@@ -20,16 +20,17 @@ const CACHED: usize = 4096;
 const RECENT: usize = 8;
 
 /// The columns of `kinds` behind its id, in order.
-const COLUMNS: usize = 12;
+const COLUMNS: usize = 14;
 
-/// A kind as it is kept. An error or a finish reason that there is not is 0, which no name has.
+/// A kind as it is kept. An error, a finish reason or a chosen model that there is not is 0, which no name has.
 type Kind = [i64; COLUMNS];
 
 const SELECT: &str = "SELECT id FROM kinds WHERE key = ? AND tenant = ? AND operation = ? AND model = ? AND provider = ? \
-                      AND target = ? AND stream = ? AND outcome = ? AND error = ? AND status = ? AND finish = ? AND attempts = ?";
+                      AND target = ? AND stream = ? AND outcome = ? AND error = ? AND status = ? AND finish = ? AND attempts = ? AND chosen = ? \
+                      AND metered = ?";
 
 const INSERT: &str = "INSERT INTO kinds (key, tenant, operation, model, provider, target, stream, outcome, error, status, \
-                      finish, attempts) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)";
+                      finish, attempts, chosen, metered) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 
 /// Kinds already looked up.
 #[derive(Debug, Default)]
@@ -85,6 +86,8 @@ impl Kinds {
             i64::from(row.status),
             row.finish.map_or(Ok(0), |finish| names.label(conn, finish.label()))?,
             i64::from(row.attempts),
+            row.chosen.as_ref().map_or(Ok(0), |chosen| names.shared(conn, chosen))?,
+            i64::from(row.metered),
         ])
     }
 }
@@ -110,6 +113,8 @@ struct Sight {
     status: u16,
     finish: Option<Finish>,
     attempts: u32,
+    chosen: Option<Arc<str>>,
+    metered: bool,
 }
 
 impl Sight {
@@ -123,6 +128,8 @@ impl Sight {
             status: row.status,
             finish: row.finish,
             attempts: row.attempts,
+            chosen: row.chosen.clone(),
+            metered: row.metered,
         }
     }
 
@@ -130,7 +137,8 @@ impl Sight {
         self.names.iter().zip(names_of(row)).all(|(mine, its)| Arc::ptr_eq(mine, its) || mine == its)
             && (self.operation, self.stream, self.outcome) == (row.operation, row.stream, row.outcome)
             && (self.error, self.status, self.finish) == (row.error, row.status, row.finish)
-            && self.attempts == row.attempts
+            && (self.attempts, self.metered) == (row.attempts, row.metered)
+            && self.chosen == row.chosen
     }
 }
 

@@ -6,7 +6,7 @@ use super::database::Fault;
 use crate::ledger::clock;
 
 /// One step for each version, in order. A step that has been released is never changed.
-const STEPS: [&str; 2] = [V1, V2];
+const STEPS: [&str; 3] = [V1, V2, V3];
 
 /// Text lives once in `names`; a row holds whole numbers only, so that it is small and cheap to write.
 /// The key is the request id: big-endian bytes that begin with the time, so rows append at the end of
@@ -127,6 +127,57 @@ CREATE VIEW usage AS SELECT
     status,
     (SELECT text FROM names WHERE names.id = finish) AS finish,
     input_tokens, output_tokens, cached_tokens, reasoning_tokens,
+    cost_micro_usd, cost_micro_usd / 1e6 AS cost_usd,
+    attempts, first_byte_us, total_us, overhead_us,
+    usage_rows.id AS id
+FROM usage_rows CROSS JOIN kinds ON kinds.id = usage_rows.kind;
+";
+
+/// The model that the router chose, and whether the tokens are its own estimate. Both belong to the kind of a
+/// row. A 0 stands for a model that was not chosen, as for an error.
+const V3: &str = "
+DROP VIEW usage;
+ALTER TABLE kinds RENAME TO old_kinds;
+CREATE TABLE kinds (
+    id        INTEGER PRIMARY KEY,
+    key       INTEGER NOT NULL,
+    tenant    INTEGER NOT NULL,
+    operation INTEGER NOT NULL,
+    model     INTEGER NOT NULL,
+    provider  INTEGER NOT NULL,
+    target    INTEGER NOT NULL,
+    stream    INTEGER NOT NULL,
+    outcome   INTEGER NOT NULL,
+    error     INTEGER NOT NULL,
+    status    INTEGER NOT NULL,
+    finish    INTEGER NOT NULL,
+    attempts  INTEGER NOT NULL,
+    chosen    INTEGER NOT NULL,
+    metered   INTEGER NOT NULL,
+    UNIQUE (model, key, target, provider, tenant, operation, stream, outcome, error, status, finish, attempts, chosen,
+        metered)
+) STRICT;
+INSERT INTO kinds
+    SELECT id, key, tenant, operation, model, provider, target, stream, outcome, error, status, finish, attempts, 0, 0
+    FROM old_kinds;
+DROP TABLE old_kinds;
+CREATE VIEW usage AS SELECT
+    'req_' || lower(hex(usage_rows.id)) AS request_id,
+    strftime('%Y-%m-%dT%H:%M:%fZ', at_ms / 1000.0, 'unixepoch') AS at,
+    at_ms,
+    (SELECT text FROM names WHERE names.id = kinds.key) AS key,
+    (SELECT text FROM names WHERE names.id = tenant) AS tenant,
+    (SELECT text FROM names WHERE names.id = operation) AS operation,
+    (SELECT text FROM names WHERE names.id = model) AS model,
+    (SELECT text FROM names WHERE names.id = chosen) AS chosen,
+    (SELECT text FROM names WHERE names.id = provider) AS provider,
+    (SELECT text FROM names WHERE names.id = target) AS target,
+    stream,
+    (SELECT text FROM names WHERE names.id = outcome) AS outcome,
+    (SELECT text FROM names WHERE names.id = error) AS error,
+    status,
+    (SELECT text FROM names WHERE names.id = finish) AS finish,
+    metered, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
     cost_micro_usd, cost_micro_usd / 1e6 AS cost_usd,
     attempts, first_byte_us, total_us, overhead_us,
     usage_rows.id AS id

@@ -20,7 +20,7 @@ const STEPS: i32 = 10_000;
 pub(super) fn recent(path: &Path, limit: usize) -> Result<Vec<UsageRecord>, Error> {
     let sql = "SELECT request_id, at_ms, key, tenant, operation, model, provider, target, stream, outcome, error, \
                status, finish, input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost_micro_usd, \
-               attempts, first_byte_us, total_us, overhead_us \
+               attempts, first_byte_us, total_us, overhead_us, chosen, metered \
                FROM usage ORDER BY id DESC LIMIT ?1";
     let run = || {
         let conn = open(path)?;
@@ -96,6 +96,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<UsageRecord> {
         tenant: row.get(3)?,
         operation: row.get(4)?,
         model: row.get(5)?,
+        chosen: row.get(22)?,
         provider: row.get(6)?,
         target: row.get(7)?,
         stream: row.get(8)?,
@@ -103,6 +104,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<UsageRecord> {
         error: row.get(10)?,
         status: row.get(11)?,
         finish: row.get(12)?,
+        metered: row.get(23)?,
         input_tokens: maybe(row, 13)?,
         output_tokens: maybe(row, 14)?,
         cached_tokens: maybe(row, 15)?,

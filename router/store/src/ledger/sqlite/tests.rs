@@ -233,7 +233,7 @@ fn closing_writes_what_waits_and_opening_again_keeps_it() {
     assert_eq!(second.recent(1000).unwrap().len(), 101);
     let conn = Connection::open(&first.path).unwrap();
     let versions: i64 = conn.query_row("SELECT count(*) FROM migrations", (), |row| row.get(0)).unwrap();
-    assert_eq!(versions, 2, "each step is made once");
+    assert_eq!(versions, 3, "each step is made once");
 }
 
 #[test]
@@ -323,6 +323,44 @@ fn rows_of_the_first_schema_are_carried_over() {
     let kinds = conn.query_row("SELECT count(*) FROM kinds", (), |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(kinds, 3 * 2 * 2, "attempts, error or not, finish reason or not");
     assert_eq!(ledger.totals(0, GroupBy::Model).unwrap()[0].requests, 101);
+}
+
+#[test]
+fn kinds_of_the_second_schema_keep_their_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let old = Connection::open(&path).unwrap();
+    migrate::run_to(&old, 2);
+    old.execute("INSERT INTO names VALUES (1, 'web-app'), (2, 'acme'), (3, 'chat'), (4, 'm'), (5, 'up'), (6, 'm-2024'), (7, 'served'), (8, 'tool_calls')", ()).unwrap();
+    old.execute(
+        "INSERT INTO kinds VALUES (5, 1, 2, 3, 4, 5, 6, 1, 7, 0, 200, 8, 2), (9, 1, 2, 3, 4, 5, 6, 1, 7, 0, 200, 0, 2)",
+        (),
+    )
+    .unwrap();
+    let sql = "INSERT INTO usage_rows VALUES (?1, ?2, ?3, 100, 20, 30, 5, 7, 1000, 2000, 17)";
+    let mut expected = vec![];
+    for at in 0..10u64 {
+        let mut row = row(at);
+        row.finish = row.finish.filter(|_| at % 2 == 0);
+        let kind = if row.finish.is_some() { 5 } else { 9 };
+        old.execute(sql, (row.id.to_bytes(), row.id.unix_millis().cast_signed(), kind)).unwrap();
+        expected.push(UsageRecord::from(&row));
+    }
+    drop(old);
+    let (ledger, _writer) = SqliteLedger::open(quick(&path)).unwrap();
+    // A row like the old ones joins their kind; one whose model was chosen has a new one.
+    let mut chosen = row(11);
+    chosen.chosen = Some(Arc::from("m-large"));
+    for more in [row(10), chosen] {
+        ledger.record(more.clone());
+        expected.push(UsageRecord::from(&more));
+    }
+    assert_eq!(ledger.flush(PATIENCE), 0);
+    expected.reverse();
+    assert_eq!(ledger.recent(1_000).unwrap(), expected);
+    let conn = Connection::open(&path).unwrap();
+    let kinds = conn.query_row("SELECT count(*) FROM kinds", (), |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(kinds, 3);
 }
 
 #[test]
