@@ -18,6 +18,10 @@ use crate::bandit::Lesson;
 use crate::candidate::CandidateNow;
 use crate::decide::{Mind, Request};
 
+pub use replay::{At, Difference, Replay, Report, Tally, Witness, replay};
+
+mod replay;
+
 /// Why a whole mind is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -178,3 +182,6 @@ pub fn read(line: &str) -> Result<Event, serde_json::Error> {
         Name::Learn => serde_json::from_str(line).map(Event::Learn),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,10 +4,13 @@
 //! them on a thread of its own; questions to it run on a thread of theirs.
 
 pub mod desk;
+pub mod journal;
 pub mod ledger;
 
 pub use desk::Desk;
+pub use journal::{Files, JournalConfig, JournalWriter};
 pub use ledger::memory::MemoryLedger;
 pub use ledger::record::{Total, UsageRecord};
+pub use ledger::spent::{Owner, Spending, spent};
 pub use ledger::sqlite::{LedgerConfig, LedgerWriter, SqliteLedger};
 pub use ledger::{LedgerStats, LedgerStore};

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::explain::{self, Ground};
 use super::{Dice, Mind, Request, Scale};
-use crate::bandit::{ArmNow, Pick};
+use crate::bandit::{ArmNow, Pick, Scored};
 use crate::candidate::{self, CandidateNow};
 
 /// How far ahead in score another model has to be for a prompt's beginning to leave the one that has it in its
@@ -194,7 +194,7 @@ impl Desk<'_> {
         let Some(arm) = self.mind.sticky.prefix(keys, self.request.now_ms).filter(may) else {
             return (pick.chosen, ground);
         };
-        let best = self.best(pick);
+        let best = best(pick);
         let worth = |arm: usize| self.candidates.get(arm).map_or(0.0, |each| each.terms.score - each.terms.bonus);
         if worth(best) > worth(arm) + WARM {
             return (pick.chosen, ground);
@@ -211,17 +211,6 @@ impl Desk<'_> {
         if let Some(each) = self.candidates.get_mut(arm) {
             each.terms.probability += more;
         }
-    }
-
-    /// The arm that looks best to the bandit: the one that it picks without exploring, else the likeliest.
-    fn best(&self, pick: &Pick) -> usize {
-        if !pick.explored {
-            return pick.chosen;
-        }
-        let likelier = |left: &&crate::bandit::Scored, right: &&crate::bandit::Scored| {
-            left.terms.probability.total_cmp(&right.terms.probability).then(right.arm.cmp(&left.arm))
-        };
-        pick.scored.iter().max_by(likelier).map_or(pick.chosen, |each| each.arm)
     }
 
     /// Appends those that are not there yet, the best score first, then the best quality.
@@ -256,6 +245,17 @@ impl Desk<'_> {
         self.add_probability(first, 1.0);
         Chosen { order: soft, ground: Ground::Quality, explored: false }
     }
+}
+
+/// The arm that looks best to the bandit: the one that it picks without exploring, else the likeliest.
+fn best(pick: &Pick) -> usize {
+    if !pick.explored {
+        return pick.chosen;
+    }
+    let likelier = |left: &&Scored, right: &&Scored| {
+        left.terms.probability.total_cmp(&right.terms.probability).then(right.arm.cmp(&left.arm))
+    };
+    pick.scored.iter().max_by(likelier).map_or(pick.chosen, |each| each.arm)
 }
 
 /// The first answers, the second is tried next, and the last is the last resort: one of three or more, or

@@ -1,0 +1,288 @@
+//! Making every choice of a journal again.
+//!
+//! A choice is *identical* where the same candidate comes out on the same ground with the same probabilities, to
+//! the last bit. Lines may be out of order by [`WINDOW`] events of a route. A number that is missing and was not
+//! declared by a `begin`, one that stands twice, a mind that is not the one that the lines before lead to, and a
+//! line that cannot be read are differences as well: whatever is changed in a journal shows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{Begin, Choice, Event, Learnt, Why, read};
+use crate::decide::{Mind, MindRules};
+
+/// How many events of a route may wait for one that is missing.
+const WINDOW: usize = 1_024;
+
+/// Where a line stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
+pub struct At {
+    /// Which of the files, counted from 0.
+    pub file: usize,
+    /// Its line, counted from 1.
+    pub line: u64,
+}
+
+/// Where a journal is not what the rules make of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The line.
+    pub at: At,
+    /// The route, where the line could be read.
+    pub route: Option<Arc<str>>,
+    /// What was found, and what was to be found.
+    pub what: String,
+}
+
+/// How often a model was chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// The model.
+    pub model: Arc<str>,
+    /// How often.
+    pub chosen: u64,
+}
+
+/// What became of a journal.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Report {
+    /// Choices that were made again.
+    pub decisions: u64,
+    /// Those of them that came out the same.
+    pub identical: u64,
+    /// Lessons that were learnt again.
+    pub lessons: u64,
+    /// Choices and lessons before the first `begin` of their route, or after a difference that left nothing to go
+    /// on from.
+    pub skipped: u64,
+    /// Events that were declared missing: lines that found no room.
+    pub missing: u64,
+    /// How many differences there are.
+    pub differences: u64,
+    /// The first of them.
+    pub first: Option<Difference>,
+    /// Who was chosen how often, by route.
+    pub routes: BTreeMap<Arc<str>, Vec<Tally>>,
+}
+
+impl Report {
+    /// Whether nothing differs.
+    #[must_use]
+    pub fn is_identical(&self) -> bool {
+        self.differences == 0 && self.decisions == self.identical
+    }
+}
+
+/// What is told of each event that could be made again, in the order in which it happened.
+pub trait Witness {
+    /// A route's rules hold from here on.
+    fn rules(&mut self, _rules: &MindRules) {}
+    /// A choice; its mind is as it was before.
+    fn choice(&mut self, _mind: &Mind, _choice: &Choice) {}
+    /// A lesson.
+    fn lesson(&mut self, _mind: &Mind, _learnt: &Learnt) {}
+}
+
+/// Nobody.
+impl Witness for () {}
+
+/// A replay under way.
+#[derive(Debug, Default)]
+pub struct Replay<W> {
+    report: Report,
+    routes: BTreeMap<Arc<str>, Route>,
+    witness: W,
+}
+
+/// What is known of a route so far.
+#[derive(Debug, Default)]
+struct Route {
+    mind: Option<Mind>,
+    /// Events whose turn has not come: by number, the mind before the event of the same number.
+    waiting: BTreeMap<(u64, u8), (At, Event)>,
+}
+
+/// Makes the choices of these lines again.
+pub fn replay<'a>(lines: impl IntoIterator<Item = &'a str>) -> Report {
+    let mut replay = Replay::new(());
+    for (line, text) in (1..).zip(lines) {
+        replay.line(At { file: 0, line }, text);
+    }
+    replay.end().0
+}
+
+impl<W: Witness> Replay<W> {
+    /// Begins; `witness` is told of each event.
+    pub fn new(witness: W) -> Self {
+        Self { report: Report::default(), routes: BTreeMap::new(), witness }
+    }
+
+    /// Takes a line, without its end.
+    pub fn line(&mut self, at: At, text: &str) {
+        let event = match read(text) {
+            Ok(event) => event,
+            Err(error) => return self.differs(at, None, format!("the line cannot be read: {error}")),
+        };
+        let (name, key) = match &event {
+            Event::Begin(begin) => (begin.route.clone(), (begin.n, 0)),
+            Event::Decide(choice) => (choice.route.clone(), (choice.n, 1)),
+            Event::Learn(learnt) => (learnt.route.clone(), (learnt.n, 1)),
+        };
+        let mut route = self.routes.remove(&name).unwrap_or_default();
+        match event {
+            Event::Begin(begin) if begin.why == Why::Start => {
+                self.go_on(&mut route, 0);
+                self.adopt(&mut route, begin);
+            }
+            event => {
+                if route.waiting.insert(key, (at, event)).is_some() && key.1 == 1 {
+                    self.differs(at, Some(name.clone()), format!("event {} stands twice", key.0));
+                }
+                self.go_on(&mut route, WINDOW);
+            }
+        }
+        self.routes.insert(name, route);
+    }
+
+    /// Ends: what still waits has waited in vain.
+    pub fn end(mut self) -> (Report, W) {
+        for (_, mut route) in std::mem::take(&mut self.routes) {
+            self.go_on(&mut route, 0);
+        }
+        (self.report, self.witness)
+    }
+
+    /// Takes the events whose turn it is; where more than `most` wait, the first of them although some before it
+    /// are missing.
+    fn go_on(&mut self, route: &mut Route, most: usize) {
+        while let Some(((n, _), _)) = route.waiting.first_key_value() {
+            let due = route.mind.as_ref().is_some_and(|mind| *n <= mind.events());
+            if !due && route.waiting.len() <= most {
+                // A route of which nothing is known waits for nothing: its first mind may stand anywhere.
+                let begins = route.mind.is_none() && route.waiting.keys().any(|(_, kind)| *kind == 0);
+                if !begins {
+                    return;
+                }
+            }
+            let Some(((n, _), (at, event))) = route.waiting.pop_first() else { return };
+            self.take(route, n, at, event);
+        }
+    }
+
+    fn take(&mut self, route: &mut Route, n: u64, at: At, event: Event) {
+        let Some(mind) = &mut route.mind else {
+            match event {
+                Event::Begin(begin) => self.adopt(route, begin),
+                Event::Decide(_) | Event::Learn(_) => self.report.skipped += 1,
+            }
+            return;
+        };
+        let expected = mind.events();
+        match event {
+            // It was overtaken by events that it was written before: there is nothing left to compare it with.
+            Event::Begin(_) if n < expected => {}
+            Event::Begin(begin) => self.begin(route, at, begin),
+            Event::Decide(Choice { route: name, .. }) | Event::Learn(Learnt { route: name, .. }) if n != expected => {
+                let what = if n < expected {
+                    format!("event {n} stands where event {expected} is due")
+                } else {
+                    route.mind = None;
+                    format!("the events from {expected} to {} are missing before this line", n - 1)
+                };
+                self.report.skipped += 1;
+                self.differs(at, Some(name), what);
+            }
+            Event::Decide(choice) => self.decide(mind, at, &choice),
+            Event::Learn(learnt) => self.learn(mind, at, &learnt),
+        }
+    }
+
+    /// A mind that stands where another one is known already.
+    fn begin(&mut self, route: &mut Route, at: At, begin: Begin) {
+        let Some(mind) = &route.mind else { return };
+        let missing = begin.n - mind.events().min(begin.n);
+        self.report.missing += missing;
+        if missing == 0 {
+            let mut leads_to = Mind::new(begin.mind.rules().clone());
+            match begin.why {
+                Why::Reload => leads_to.adopt(mind),
+                Why::Start | Why::Rotation | Why::Gap => leads_to.clone_from(mind),
+            }
+            if leads_to != begin.mind {
+                let what = String::from("the mind that stands here is not the one that the lines before it lead to");
+                self.differs(at, Some(begin.route.clone()), what);
+            }
+        }
+        self.adopt(route, begin);
+    }
+
+    fn adopt(&mut self, route: &mut Route, begin: Begin) {
+        let tallies = self.report.routes.entry(begin.route).or_default();
+        for facts in &begin.mind.rules().candidates {
+            if tallies.iter().all(|tally| tally.model != facts.model) {
+                tallies.push(Tally { model: facts.model.clone(), chosen: 0 });
+            }
+        }
+        self.witness.rules(begin.mind.rules());
+        route.mind = Some(begin.mind);
+    }
+
+    fn decide(&mut self, mind: &mut Mind, at: At, choice: &Choice) {
+        self.witness.choice(mind, choice);
+        self.report.decisions += 1;
+        let name = |mind: &Mind, arm: Option<usize>| {
+            let facts = arm.and_then(|arm| mind.rules().candidates.get(arm));
+            facts.map_or_else(|| Arc::from("nobody"), |facts| facts.model.clone())
+        };
+        let model = name(mind, choice.chosen);
+        if let Some(tally) =
+            self.report.routes.get_mut(&choice.route).and_then(|all| all.iter_mut().find(|tally| tally.model == model))
+        {
+            tally.chosen += 1;
+        }
+        let plan = mind.decide(&choice.request, &choice.candidates);
+        let first = plan.order.first().copied();
+        let same = plan.candidates.len() == choice.probabilities.len()
+            && plan
+                .candidates
+                .iter()
+                .zip(&choice.probabilities)
+                .all(|(mine, theirs)| mine.terms.probability.to_bits() == theirs.to_bits());
+        if first == choice.chosen && *plan.strategy == *choice.strategy && same {
+            self.report.identical += 1;
+            return;
+        }
+        let probabilities: Vec<f64> = plan.candidates.iter().map(|each| each.terms.probability).collect();
+        let what = format!(
+            "request {}: the journal has {model} ({}) with probabilities {:?}; made again it is {} ({}) with {probabilities:?}",
+            choice.request.id,
+            choice.strategy,
+            choice.probabilities,
+            name(mind, first),
+            plan.strategy
+        );
+        self.differs(at, Some(choice.route.clone()), what);
+    }
+
+    fn learn(&mut self, mind: &mut Mind, at: At, learnt: &Learnt) {
+        self.witness.lesson(mind, learnt);
+        self.report.lessons += 1;
+        let reward = mind.learn(&learnt.lesson);
+        if reward.map(f64::to_bits) != learnt.reward.map(f64::to_bits) {
+            let what = format!(
+                "request {}: the journal has the reward {:?}; learnt again it is {reward:?}",
+                learnt.id, learnt.reward
+            );
+            self.differs(at, Some(learnt.route.clone()), what);
+        }
+    }
+
+    fn differs(&mut self, at: At, route: Option<Arc<str>>, what: String) {
+        self.report.differences += 1;
+        if self.report.first.as_ref().is_none_or(|first| at < first.at) {
+            self.report.first = Some(Difference { at, route, what });
+        }
+    }
+}
