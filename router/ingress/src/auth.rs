@@ -43,6 +43,12 @@ impl KeyRing {
         Self { callers: HashMap::default(), anonymous: Some(Arc::new(anonymous)) }
     }
 
+    /// Whether everyone is let in, because there are no keys.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.anonymous.is_some()
+    }
+
     /// A ring that lets in who presents a key with one of these SHA-256 digests.
     #[must_use]
     pub fn new(digests: impl IntoIterator<Item = ([u8; 32], Arc<Caller>)>) -> Self {

@@ -1,6 +1,7 @@
 //! The HTTP surface: which path is what, and how a request becomes an exchange.
 
 mod handle;
+mod native;
 mod routes;
 mod wishes;
 
@@ -21,7 +22,7 @@ use rand::RngExt;
 
 use crate::clock;
 use crate::drain::{Drain, Phase};
-use crate::respond::{self, Asked, CORRELATION_ID, OutBody, REQUEST_ID};
+use crate::respond::{self, Asked, CORRELATION_ID, OutBody, REQUEST_ID, Tongue};
 use crate::settings::Settings;
 use routes::Route;
 
@@ -71,6 +72,7 @@ impl Entrance {
                 let answer = Box::pin(handle::raw(&self.0, head, body, provider, rest, asked));
                 answer.await.map_err(Refused::of(Operation::Raw))
             }
+            Route::Native(endpoint) => Ok(Box::pin(native::answer(&self.0, head, body, endpoint, asked)).await),
             Route::Models => handle::models(&self.0, head, asked).map_err(Refused::from),
             Route::Model(name) => handle::model_card(&self.0, head, name, asked).map_err(Refused::from),
             Route::WrongMethod(allowed) => Err(wrong_method(head, allowed).into()),
@@ -87,7 +89,7 @@ impl Entrance {
 
     fn refuse(&self, refused: &Refused, asked: &Asked) -> Response<OutBody> {
         self.0.gateway.refused(refused.operation, &refused.error);
-        respond::refusal(&refused.error, asked)
+        respond::refusal(&refused.error, asked, Tongue::OpenAi)
     }
 }
 

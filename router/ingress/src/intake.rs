@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use atp_core::{Error, ErrorKind, Fields, Operation, Rope};
 use atp_dialects::openai::prompt;
-use atp_dialects::scan::Scanner;
+use atp_dialects::scan::{Scanner, scan};
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
@@ -130,14 +130,37 @@ pub(crate) async fn json(intake: &mut Intake, operation: Operation) -> Result<(R
         rope.push(piece);
     }
     let fields = scanner.finish()?;
-    if let Some(limit) = intake.limits.max_prompt_chars.filter(|limit| rope.len() as u64 > *limit) {
-        let chars = prompt::chars(operation, &rope)?;
-        if chars > limit {
-            let text = format!(
-                "the prompt has {chars} characters, and this router takes at most {limit}; shorten it, or raise limits.max_prompt_chars"
-            );
-            return Err(Error::caller(ErrorKind::PromptTooLarge, text).with_param("messages"));
-        }
-    }
+    fits(&intake.limits, operation, &rope)?;
     Ok((rope, fields))
+}
+
+/// Reads a body that is looked at once it is whole.
+pub(crate) async fn whole(intake: &mut Intake) -> Result<Bytes, Error> {
+    let mut rope = Rope::new();
+    while !intake.ended() {
+        let Some(piece) = intake.next().await? else { break };
+        rope.push(piece);
+    }
+    Ok(rope.to_bytes())
+}
+
+/// Scans a body that is in memory.
+pub(crate) fn scanned(limits: &Limits, operation: Operation, rope: &Rope) -> Result<Fields, Error> {
+    let fields = scan(rope)?;
+    fits(limits, operation, rope)?;
+    Ok(fields)
+}
+
+/// Whether a prompt is no longer than the limit.
+fn fits(limits: &Limits, operation: Operation, rope: &Rope) -> Result<(), Error> {
+    // A body has at least as many bytes as its prompt has characters.
+    let Some(limit) = limits.max_prompt_chars.filter(|limit| rope.len() as u64 > *limit) else { return Ok(()) };
+    let chars = prompt::chars(operation, rope)?;
+    if chars > limit {
+        let text = format!(
+            "the prompt has {chars} characters, and this router takes at most {limit}; shorten it, or raise limits.max_prompt_chars"
+        );
+        return Err(Error::caller(ErrorKind::PromptTooLarge, text).with_param("messages"));
+    }
+    Ok(())
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use atp_core::answer::BoxBody;
 use atp_core::{Answer, Error, Notes, Reply, RequestId};
+use atp_dialects::native;
 use atp_dialects::openai::errors;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, TE, TRAILER};
@@ -21,7 +22,12 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// `x-correlation-id`: the caller's own name for it, echoed.
 pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const PROVIDER: HeaderName = HeaderName::from_static("x-atp-provider");
+/// The provider's name of the model that answered.
 const MODEL: HeaderName = HeaderName::from_static("x-atp-model");
+/// The router's name of it, where the router chose it.
+const CHOSEN: HeaderName = HeaderName::from_static("x-atp-chosen-model");
+/// The id of the choice, where the router made one: what `GET /v1/decisions/{id}` is asked for.
+const PLAN: HeaderName = HeaderName::from_static("x-atp-plan");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-atp-attempts");
 /// A header where the cost is known before the head goes out, else a trailer for who wants those.
 const COST: HeaderName = HeaderName::from_static("x-atp-cost-usd");
@@ -59,6 +65,13 @@ impl Trailers {
     }
 }
 
+/// The dialect that a refusal is told in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tongue {
+    OpenAi,
+    Native,
+}
+
 /// A response's body.
 pub enum OutBody {
     /// In memory; sent with its length.
@@ -74,12 +87,12 @@ impl OutBody {
 }
 
 /// A reply as a response.
-pub(crate) fn reply(reply: Reply, asked: &Asked, trailers: Trailers) -> Response<OutBody> {
+pub(crate) fn reply(reply: Reply, asked: &Asked, trailers: Trailers, tongue: Tongue) -> Response<OutBody> {
     // What the head tells is not told again.
     let trailers = if reply.notes.cost.is_some() { Trailers::Unasked } else { trailers };
     let mut response = match reply.result {
         Ok(answer) => success(answer, trailers),
-        Err(error) => failure(&error),
+        Err(error) => failure(&error, tongue),
     };
     notes(&reply.notes, asked.received, response.headers_mut());
     asked.mark(response.headers_mut());
@@ -87,8 +100,8 @@ pub(crate) fn reply(reply: Reply, asked: &Asked, trailers: Trailers) -> Response
 }
 
 /// A refusal that never reached the gateway.
-pub(crate) fn refusal(error: &Error, asked: &Asked) -> Response<OutBody> {
-    let mut response = failure(error);
+pub(crate) fn refusal(error: &Error, asked: &Asked, tongue: Tongue) -> Response<OutBody> {
+    let mut response = failure(error, tongue);
     asked.mark(response.headers_mut());
     response
 }
@@ -135,13 +148,18 @@ fn success(answer: Answer, trailers: Trailers) -> Response<OutBody> {
     response
 }
 
-fn failure(error: &Error) -> Response<OutBody> {
-    let mut response = Response::new(OutBody::full(errors::body(error)));
-    *response.status_mut() = errors::status(error);
+fn failure(error: &Error, tongue: Tongue) -> Response<OutBody> {
+    let (status, body, code) = match tongue {
+        Tongue::OpenAi => (errors::status(error), errors::body(error), error.kind().code()),
+        Tongue::Native => (native::errors::status(error), native::errors::body(error), native::errors::code(error)),
+    };
+    let mut response = Response::new(OutBody::full(body));
+    *response.status_mut() = status;
     let headers = response.headers_mut();
+    // When to come again is told alike in both.
     errors::headers(error, headers);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(ERROR, HeaderValue::from_static(error.kind().code()));
+    headers.insert(ERROR, HeaderValue::from_static(code));
     if matches!(response.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
         // The rest of the body is not read; the connection cannot be used again.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -157,6 +175,8 @@ fn notes(notes: &Notes, received: Instant, headers: &mut HeaderMap) {
     };
     put(PROVIDER, notes.provider.as_ref().and_then(value::name));
     put(MODEL, notes.model.as_ref().and_then(value::name));
+    put(PLAN, notes.plan.as_ref().and_then(|plan| HeaderValue::from_bytes(&plan.id.to_ascii()).ok()));
+    put(CHOSEN, notes.chosen.as_ref().and_then(value::name));
     put(COST, notes.cost.and_then(value::dollars));
     put(ATTEMPTS, Some(notes.attempts).filter(|tries| *tries > 0).and_then(|tries| value::number(tries.into())));
     put(CACHE, notes.reused.map(|reused| HeaderValue::from_static(reused.label())));

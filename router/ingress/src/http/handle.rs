@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::Inner;
 use super::wishes::Wishes;
 use crate::intake::{self, Intake, form};
-use crate::respond::{self, Asked, OutBody, Trailers};
+use crate::respond::{self, Asked, OutBody, Tongue, Trailers};
 use crate::settings::Limits;
 
 /// Bytes of a raw request that are held, so that a closed kept connection can be replaced. Larger
@@ -33,7 +33,7 @@ pub(super) async fn operation(
     asked: &Asked,
 ) -> Result<Response<OutBody>, Error> {
     let (caller, limits) = admit(inner, &head.headers)?;
-    let Wishes { patience, qos, session, reuse, restarts } = Wishes::read(&head.headers, &caller)?;
+    let Wishes { patience, qos, session, reuse, restarts, hints } = Wishes::read(&head.headers, &caller)?;
     let mut intake = Intake::new(body, &head.headers, &limits, asked.received)?;
     let (payload, fields) = match form::boundary(&head.headers) {
         Some(boundary) => form::read(intake, &boundary).await?,
@@ -43,6 +43,7 @@ pub(super) async fn operation(
         }
     };
     let stream = fields.stream == Some(true);
+    let qos = qos.unwrap_or(caller.qos);
     // Looked up here, because `te` is between the caller and the router and goes no further.
     let trailers = if stream { Trailers::of(&head.headers) } else { Trailers::Unasked };
     let exchange = Exchange {
@@ -61,10 +62,10 @@ pub(super) async fn operation(
         reuse,
         restarts,
         patience,
-        hints: None,
+        hints,
         received: asked.received,
     };
-    Ok(respond::reply(inner.gateway.call(exchange).await, asked, trailers))
+    Ok(respond::reply(inner.gateway.call(exchange).await, asked, trailers, Tongue::OpenAi))
 }
 
 /// A request that is passed on to one provider as it is.
@@ -77,8 +78,9 @@ pub(super) async fn raw(
     asked: &Asked,
 ) -> Result<Response<OutBody>, Error> {
     let (caller, limits) = admit(inner, &head.headers)?;
-    let Wishes { patience, qos, session, reuse, restarts } = Wishes::read(&head.headers, &caller)?;
+    let Wishes { patience, qos, session, reuse, restarts, hints } = Wishes::read(&head.headers, &caller)?;
     let intake = Intake::new(body, &head.headers, &limits, asked.received)?;
+    let qos = qos.unwrap_or(caller.qos);
     let path = match head.uri.query() {
         Some(query) => Arc::from(format!("{rest}?{query}")),
         None => rest,
@@ -99,11 +101,11 @@ pub(super) async fn raw(
         reuse,
         restarts,
         patience,
-        hints: None,
+        hints,
         received: asked.received,
     };
     // Nobody knows what a raw request costs, so no trailer will follow.
-    Ok(respond::reply(inner.gateway.call(exchange).await, asked, Trailers::Unasked))
+    Ok(respond::reply(inner.gateway.call(exchange).await, asked, Trailers::Unasked, Tongue::OpenAi))
 }
 
 /// `GET /v1/models`.
@@ -125,7 +127,7 @@ pub(super) fn model_card(inner: &Inner, head: &Parts, name: &str, asked: &Asked)
     }
 }
 
-fn admit(inner: &Inner, headers: &HeaderMap) -> Result<(Arc<Caller>, Limits), Error> {
+pub(super) fn admit(inner: &Inner, headers: &HeaderMap) -> Result<(Arc<Caller>, Limits), Error> {
     let settings = inner.settings.load();
     Ok((settings.keys.admit(headers)?, settings.limits.clone()))
 }
@@ -165,7 +167,7 @@ fn stays_here(name: &HeaderName) -> bool {
     match name.as_str() {
         "host" | "authorization" | "content-length" | "accept-encoding" | "cookie" | "te" | "trailer" => true,
         "transfer-encoding" | "upgrade" | "expect" | "proxy-authorization" | "x-api-key" | "api-key" => true,
-        "keep-alive" | "x-request-id" => true,
+        "keep-alive" | "x-request-id" | "x-session-id" | "x-data-scope" => true,
         other => other.starts_with("x-atp-") || other.starts_with("x-forwarded-"),
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use atp_core::Operation;
 use http::Method;
 
+use super::native::Endpoint;
+
 /// Paths below `/v1` that are model calls, all of them `POST`. The path behind the provider's base
 /// URL is the same.
 const OPERATIONS: [(&str, Operation); 10] = [
@@ -20,6 +22,15 @@ const OPERATIONS: [(&str, Operation); 10] = [
     ("/audio/translations", Operation::Audio),
 ];
 
+/// Paths below `/v1` that speak the router's own dialect. What decides the method is the endpoint itself, because
+/// it refuses another one in its own words.
+const NATIVE: [(&str, Endpoint<'static>); 4] = [
+    ("/ask", Endpoint::Ask),
+    ("/plan", Endpoint::Plan),
+    ("/feedback", Endpoint::Feedback),
+    ("/observe", Endpoint::Observe),
+];
+
 /// What a path is.
 pub(super) enum Route<'a> {
     /// A model call, and its path at the provider.
@@ -31,6 +42,8 @@ pub(super) enum Route<'a> {
         /// The path behind the provider's base URL.
         rest: &'a str,
     },
+    /// One of the router's own.
+    Native(Endpoint<'a>),
     /// The list of models.
     Models,
     /// One model; names may hold slashes.
@@ -69,6 +82,12 @@ impl Table {
                 Route::WrongMethod("POST")
             };
         }
+        if let Some((_, endpoint)) = NATIVE.iter().find(|(known, _)| *known == below) {
+            return Route::Native(*endpoint);
+        }
+        if let Some(id) = below.strip_prefix("/decisions/").filter(|id| !id.is_empty()) {
+            return Route::Native(Endpoint::Decision(id));
+        }
         let model = below.strip_prefix("/models/").filter(|name| !name.is_empty());
         match (model, below == "/models") {
             (None, false) => Route::Unknown,
@@ -87,6 +106,7 @@ mod tests {
         match Table::new().find(method, path) {
             Route::Operation(operation, path) => format!("{} {path}", operation.label()),
             Route::Raw { provider, rest } => format!("raw {provider} {rest}"),
+            Route::Native(endpoint) => format!("{endpoint:?}"),
             Route::Models => "models".to_owned(),
             Route::Model(name) => format!("model {name}"),
             Route::WrongMethod(allowed) => format!("use {allowed}"),
@@ -112,5 +132,9 @@ mod tests {
         assert_eq!(found(&Method::GET, "/providers/up/files/f-1"), "raw up /files/f-1");
         assert_eq!(found(&Method::GET, "/providers/up"), "unknown");
         assert_eq!(found(&Method::GET, "/v1x/models"), "unknown");
+        assert_eq!(found(&Method::POST, "/v1/ask/"), "Ask");
+        assert_eq!(found(&Method::GET, "/v1/plan"), "Plan");
+        assert_eq!(found(&Method::GET, "/v1/decisions/req_1"), "Decision(\"req_1\")");
+        assert_eq!(found(&Method::GET, "/v1/decisions/"), "unknown");
     }
 }

@@ -1,11 +1,12 @@
 //! What a caller wishes of the router itself, by headers that go no further: `x-atp-timeout-ms`,
-//! `x-atp-qos`, `x-atp-session`, `x-atp-cache`, `x-atp-accept-restart`; and what `cache-control` says
-//! to it as to any cache on the way.
+//! `x-atp-qos`, `x-atp-session` (`x-session-id` of older clients), `x-atp-cache`, `x-atp-accept-restart`, the hints
+//! about which model is to answer; and what `cache-control` says to it as to any cache on the way.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use atp_core::{Caller, Error, ErrorKind, Qos, Restarts, Reuse};
+use atp_core::{Caller, Error, ErrorKind, Hints, Qos, Restarts, Reuse};
+use atp_dialects::native::request::is_hint;
 use http::header::{HeaderMap, HeaderValue};
 
 /// The longest name of a session, in bytes.
@@ -14,10 +15,13 @@ const SESSION_LONGEST: usize = 128;
 /// What a caller wishes.
 pub(super) struct Wishes {
     pub(super) patience: Option<Duration>,
-    pub(super) qos: Qos,
+    /// The class that it asks for; `None` leaves it that of the key.
+    pub(super) qos: Option<Qos>,
     pub(super) session: Option<Arc<str>>,
     pub(super) reuse: Reuse,
     pub(super) restarts: Restarts,
+    /// What the headers say about which model is to answer, over what the key says.
+    pub(super) hints: Option<Box<Hints>>,
 }
 
 impl Wishes {
@@ -28,22 +32,35 @@ impl Wishes {
     pub(super) fn read(headers: &HeaderMap, caller: &Caller) -> Result<Self, Error> {
         let mut wishes = Self {
             patience: None,
-            qos: caller.qos,
+            qos: None,
             session: None,
             reuse: Reuse::default(),
             restarts: Restarts::default(),
+            hints: None,
         };
         for (name, value) in headers {
             match name.as_str() {
                 "x-atp-timeout-ms" => wishes.patience = Some(patience(value)?),
-                "x-atp-qos" => wishes.qos = qos(value, caller)?,
-                "x-atp-session" => wishes.session = Some(session(value)?),
+                "x-atp-qos" => wishes.qos = Some(qos(value, caller)?),
+                "x-atp-session" => wishes.session = Some(session("x-atp-session", value)?),
+                // The router's own name for it goes before the older one.
+                "x-session-id" if !headers.contains_key("x-atp-session") => {
+                    wishes.session = Some(session("x-session-id", value)?);
+                }
                 "x-atp-cache" => wishes.reuse = wishes.reuse.max(reuse(value)?),
                 "cache-control" => wishes.reuse = wishes.reuse.max(directives(value)),
                 "x-atp-accept-restart" => wishes.restarts = restarts(value)?,
-                _ => {}
+                other => {
+                    if let Some(hint) = is_hint(other) {
+                        hint.put(value.as_bytes(), wishes.hints.get_or_insert_default())?;
+                    }
+                }
             }
         }
+        wishes.hints = match (wishes.hints, &caller.hints) {
+            (Some(said), Some(key)) => Some(Box::new(said.or(key))),
+            (said, key) => said.or_else(|| key.clone()),
+        };
         Ok(wishes)
     }
 }
@@ -75,12 +92,12 @@ fn qos(value: &HeaderValue, caller: &Caller) -> Result<Qos, Error> {
     Ok(asked)
 }
 
-fn session(value: &HeaderValue) -> Result<Arc<str>, Error> {
+fn session(header: &'static str, value: &HeaderValue) -> Result<Arc<str>, Error> {
     match value.to_str().map(str::trim) {
         Ok(name) if (1..=SESSION_LONGEST).contains(&name.len()) => Ok(Arc::from(name)),
         _ => {
-            let text = format!("x-atp-session takes 1 to {SESSION_LONGEST} visible ASCII characters");
-            Err(Error::caller(ErrorKind::InvalidRequest, text).with_param("x-atp-session"))
+            let text = format!("{header} takes 1 to {SESSION_LONGEST} visible ASCII characters");
+            Err(Error::caller(ErrorKind::InvalidRequest, text).with_param(header))
         }
     }
 }
@@ -120,6 +137,7 @@ fn restarts(value: &HeaderValue) -> Result<Restarts, Error> {
 
 #[cfg(test)]
 mod tests {
+    use atp_core::{MicroUsd, Quality};
     use http::HeaderName;
 
     use super::*;
@@ -131,8 +149,8 @@ mod tests {
 
     #[test]
     fn a_request_may_lower_its_class_and_never_raise_it() {
-        assert_eq!(read("x-atp-qos", "bronze", Qos::Silver).ok().map(|wishes| wishes.qos), Some(Qos::Bronze));
-        assert_eq!(read("x-atp-qos", "gold", Qos::Gold).ok().map(|wishes| wishes.qos), Some(Qos::Gold));
+        assert_eq!(read("x-atp-qos", "bronze", Qos::Silver).ok().map(|wishes| wishes.qos), Some(Some(Qos::Bronze)));
+        assert_eq!(read("x-atp-qos", "gold", Qos::Gold).ok().map(|wishes| wishes.qos), Some(Some(Qos::Gold)));
         let raised = read("x-atp-qos", "gold", Qos::Silver).err().expect("refused");
         assert_eq!((raised.kind(), raised.param()), (ErrorKind::Permission, Some("x-atp-qos")));
         let unknown = read("x-atp-qos", "platinum", Qos::Gold).err().expect("refused");
@@ -144,6 +162,37 @@ mod tests {
         assert_eq!(read("x-atp-session", " chat-7 ", Qos::Silver).unwrap().session.as_deref(), Some("chat-7"));
         assert!(read("x-atp-session", " ", Qos::Silver).is_err());
         assert!(read("x-atp-session", &"x".repeat(129), Qos::Silver).is_err());
+    }
+
+    #[test]
+    fn the_older_name_of_a_session_gives_way_to_the_routers_own() {
+        assert_eq!(read("x-session-id", "old", Qos::Silver).unwrap().session.as_deref(), Some("old"));
+        assert_eq!(read("x-session-id", "", Qos::Silver).err().unwrap().param(), Some("x-session-id"));
+        for names in [["x-session-id", "x-atp-session"], ["x-atp-session", "x-session-id"]] {
+            let pair = |name| (HeaderName::from_static(name), HeaderValue::from_static(name));
+            let headers = HeaderMap::from_iter(names.map(pair));
+            let wishes = Wishes::read(&headers, &Caller::anonymous()).unwrap();
+            assert_eq!(wishes.session.as_deref(), Some("x-atp-session"));
+        }
+    }
+
+    #[test]
+    fn hints_of_a_request_go_before_those_of_its_key() {
+        let key = Hints { quality: Some(Quality::Fast), max_cost: Some(MicroUsd(7)), ..Hints::default() };
+        let caller = Caller { hints: Some(Box::new(key.clone())), ..Caller::anonymous() };
+        let silent = Wishes::read(&HeaderMap::new(), &caller).unwrap();
+        assert_eq!(silent.hints.as_deref(), Some(&key));
+        let headers = HeaderMap::from_iter([
+            (HeaderName::from_static("x-atp-quality"), HeaderValue::from_static("high")),
+            (HeaderName::from_static("x-atp-task"), HeaderValue::from_static("code")),
+        ]);
+        let said = Wishes::read(&headers, &caller).unwrap().hints.unwrap();
+        assert_eq!(
+            (said.quality, said.max_cost, said.task.as_deref()),
+            (Some(Quality::High), Some(MicroUsd(7)), Some("code"))
+        );
+        let wrong = read("x-atp-quality", "best", Qos::Silver).err().unwrap();
+        assert_eq!((wrong.kind(), wrong.param()), (ErrorKind::Validation, Some("x-atp-quality")));
     }
 
     #[test]
@@ -167,7 +216,8 @@ mod tests {
     #[test]
     fn who_wishes_nothing_has_the_class_of_his_key() {
         let wishes = Wishes::read(&HeaderMap::new(), &Caller { qos: Qos::Gold, ..Caller::anonymous() }).unwrap();
-        assert!(wishes.patience.is_none() && wishes.session.is_none() && wishes.qos == Qos::Gold);
+        assert!(wishes.patience.is_none() && wishes.session.is_none() && wishes.qos.is_none());
+        assert!(wishes.hints.is_none());
         assert!(read("x-atp-timeout-ms", "0", Qos::Silver).is_err());
         assert_eq!(read("x-atp-timeout-ms", "1500", Qos::Silver).unwrap().patience, Some(Duration::from_millis(1_500)));
     }
