@@ -30,6 +30,7 @@ use moderations::ModerationsRequest;
 use pace::{Deadlines, Fault, Pace};
 use refusal::Refusal;
 use request::{ChatRequest, CompletionRequest};
+use slip::Slip;
 use stream::{PacedBody, Script};
 use wire::{Shape, UsageField};
 
@@ -45,6 +46,7 @@ mod pace;
 mod refusal;
 mod request;
 mod schema;
+mod slip;
 mod stream;
 mod text;
 mod tokens;
@@ -144,7 +146,8 @@ impl Simulated {
             return Err(refuse(Refusal::failed()));
         }
         let pace = Pace::draw(&model.config, &mut dice);
-        let author = Author { seed: self.seed, name, model: &model.config, id: attempt.exchange.id };
+        let slip = Slip::draw(&model.config, &mut dice);
+        let author = Author { seed: self.seed, name, model: &model.config, slip, id: attempt.exchange.id };
         let content = request.content(&author).map_err(refuse)?;
         Ok(Decided { gate: &model.gate, content, pace, deadlines: Deadlines::new(start, attempt.timeouts), facts })
     }

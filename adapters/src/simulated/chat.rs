@@ -5,9 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::config::SimulatedModel;
 use super::dice::{Dice, hash};
-use super::generation::{Choice, Generation};
+use super::generation::{Choice, Generation, Probabilities};
 use super::refusal::Refusal;
 use super::request::{ChatRequest, CompletionRequest, Input, Piece, at_least_one};
+use super::slip::{self, Slip};
 use super::text::{self, Brief};
 use super::words::Words;
 use super::{schema, tokens, tools};
@@ -23,6 +24,8 @@ pub(super) struct Author<'a> {
     pub(super) name: &'a str,
     /// The model.
     pub(super) model: &'a SimulatedModel,
+    /// How this answer misses its task, where it does.
+    pub(super) slip: Option<Slip>,
     /// Names the answer.
     pub(super) id: RequestId,
 }
@@ -128,6 +131,7 @@ impl Author<'_> {
 
     fn content(&self, task: &Task<'_>, dice: &mut Dice) -> Result<Choice, Refusal> {
         let text = match task.format {
+            _ if self.slip == Some(Slip::Decline) => slip::DECLINED.to_owned(),
             Format::Text => {
                 let length = self.model.output_tokens.draw(dice).round().max(1.0) as u64;
                 let (model, quality, words, results) = (self.name, self.model.quality, task.words, task.results);
@@ -143,6 +147,8 @@ impl Author<'_> {
                 })?
                 .to_string(),
         };
+        let breaks = self.slip == Some(Slip::BreakJson) && !matches!(task.format, Format::Text);
+        let text = if breaks { slip::broken(&text) } else { text };
         Ok(Choice::text(text, task.stops, task.limit))
     }
 
@@ -174,7 +180,7 @@ impl Author<'_> {
             model: self.name.to_owned(),
             choices,
             prompt_tokens,
-            logprobs,
+            logprobs: logprobs.map(|top| Probabilities { top, mean: self.model.confidence }),
         }
     }
 }

@@ -75,6 +75,12 @@ pub struct SimulatedModel {
     pub cut_rate: f64,
     /// The share of streams, from 0 to 1, that tell an error after they have begun.
     pub stream_error_rate: f64,
+    /// The share of answers in text, from 0 to 1, that decline to answer.
+    pub refusal_rate: f64,
+    /// The share of answers, from 0 to 1, that were asked for as JSON and end in the middle of it.
+    pub bad_json_rate: f64,
+    /// The mean probability that it tells for its tokens, from 0.35 to 0.99, where a request asks for `logprobs`.
+    pub confidence: f64,
 }
 
 impl Default for SimulatedModel {
@@ -95,6 +101,9 @@ impl Default for SimulatedModel {
             stall_rate: 0.0,
             cut_rate: 0.0,
             stream_error_rate: 0.0,
+            refusal_rate: 0.0,
+            bad_json_rate: 0.0,
+            confidence: 0.695,
         }
     }
 }
@@ -167,6 +176,8 @@ impl SimulatedModel {
             ("stall_rate", self.stall_rate),
             ("cut_rate", self.cut_rate),
             ("stream_error_rate", self.stream_error_rate),
+            ("refusal_rate", self.refusal_rate),
+            ("bad_json_rate", self.bad_json_rate),
         ];
         for (field, share) in shares {
             if !(0.0..=1.0).contains(&share) {
@@ -182,6 +193,9 @@ impl SimulatedModel {
             if let Err(problem) = draw.check(least) {
                 fault(field, problem);
             }
+        }
+        if !(0.35..=0.99).contains(&self.confidence) {
+            fault("confidence", format!("{} is not between 0.35 and 0.99", self.confidence));
         }
         self.limit_faults(fault);
     }
@@ -234,7 +248,8 @@ mod tests {
         let config: SimulatedConfig = serde_json::from_str(
             r#"{ "models": { "m": { "quality": 1.5, "capacity": 0, "tokens_per_second": 0, "cut_rate": -0.5,
                  "output_tokens": { "uniform": { "min": 9, "max": 3 } }, "context_tokens": 3,
-                 "rate_limit": { "requests_per_second": 0, "burst": 0 }, "embedding_dimensions": 0 } } }"#,
+                 "rate_limit": { "requests_per_second": 0, "burst": 0 }, "embedding_dimensions": 0,
+                 "refusal_rate": 2, "bad_json_rate": -1, "confidence": 1 } } }"#,
         )
         .unwrap();
         let faults: Vec<String> = config.faults().iter().map(ToString::to_string).collect();
@@ -243,8 +258,11 @@ mod tests {
             [
                 "models.m.quality: 1.5 is not between 0 and 1",
                 "models.m.cut_rate: -0.5 is not between 0 and 1",
+                "models.m.refusal_rate: 2 is not between 0 and 1",
+                "models.m.bad_json_rate: -1 is not between 0 and 1",
                 "models.m.tokens_per_second: 0 is less than 0.001",
                 "models.m.output_tokens: min 9 is more than max 3",
+                "models.m.confidence: 1 is not between 0.35 and 0.99",
                 "models.m.context_tokens: 3 is less than 16",
                 "models.m.embedding_dimensions: 0 is not between 1 and 4096",
                 "models.m.capacity: 0 serves nobody; leave the field out for no limit",

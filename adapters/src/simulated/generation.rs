@@ -8,7 +8,7 @@ use super::tokens;
 use super::tools::Call;
 
 /// A whole answer to a chat or a legacy completion.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Generation {
     /// `chatcmpl-...` or `cmpl-...`.
     pub(super) id: String,
@@ -20,8 +20,17 @@ pub(super) struct Generation {
     pub(super) choices: Vec<Choice>,
     /// What the prompt cost.
     pub(super) prompt_tokens: u64,
-    /// How many alternatives each token is shown with; `None` where no probabilities are asked for.
-    pub(super) logprobs: Option<usize>,
+    /// How the probabilities of its tokens are told; `None` where they are not asked for.
+    pub(super) logprobs: Option<Probabilities>,
+}
+
+/// How the probabilities of tokens are told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Probabilities {
+    /// How many alternatives each token is shown with.
+    pub(super) top: usize,
+    /// What the probabilities of the chosen tokens are on average, from 0.35 to 0.99.
+    pub(super) mean: f64,
 }
 
 /// One answer.

@@ -150,7 +150,7 @@ pub(super) fn whole(generation: &Generation, shape: Shape) -> Vec<u8> {
                 .map(|(index, choice)| TextChoice {
                     text: &choice.text,
                     index,
-                    logprobs: generation.logprobs.map(|top| Logprobs::legacy(&choice.text, 0, top)),
+                    logprobs: generation.logprobs.map(|of| Logprobs::legacy(&choice.text, 0, of)),
                     finish_reason: Some(finish(choice.finish)),
                 })
                 .collect();
@@ -178,17 +178,17 @@ impl Chunks<'_> {
     /// One token of a choice.
     pub(super) fn piece(&self, index: usize, choice: &Choice, piece: &Piece, out: &mut Vec<u8>) {
         let slice = |text: &'_ str, range: &std::ops::Range<usize>| text.get(range.clone()).map(str::to_owned);
-        let top = self.generation.logprobs;
+        let told = self.generation.logprobs;
         match piece {
             Piece::Text(range) => {
                 let text = slice(&choice.text, range).unwrap_or_default();
                 match self.shape {
                     Shape::Chat => {
                         let delta = Delta { content: Some(&text), ..Delta::default() };
-                        self.chat(index, delta, top.map(|top| Logprobs::chat(&text, top)), None, out);
+                        self.chat(index, delta, told.map(|of| Logprobs::chat(&text, of)), None, out);
                     }
                     Shape::Completion => {
-                        let logprobs = top.map(|top| Logprobs::legacy(&text, range.start, top));
+                        let logprobs = told.map(|of| Logprobs::legacy(&text, range.start, of));
                         self.text(index, &text, logprobs, None, out);
                     }
                 }
@@ -301,7 +301,7 @@ fn chat_choice<'a>(generation: &'a Generation, index: usize, choice: &'a Choice)
             refusal: None,
             tool_calls: choice.calls.iter().map(|call| tool_call(call, None, &call.arguments)).collect(),
         },
-        logprobs: generation.logprobs.filter(|_| is_text).map(|top| Logprobs::chat(&choice.text, top)),
+        logprobs: generation.logprobs.filter(|_| is_text).map(|of| Logprobs::chat(&choice.text, of)),
         finish_reason: finish(choice.finish),
     }
 }

@@ -211,3 +211,19 @@ async fn a_slow_reader_gets_everything_and_no_timer_runs_against_him() {
     assert!(error.is_none());
     assert_eq!(events(&rest).len() + events(std::str::from_utf8(&first).unwrap()).len(), 1 + 40 + 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_declines_says_so_and_broken_json_is_none() {
+    let content = |answer: &Value| answer["choices"][0]["message"]["content"].as_str().unwrap().to_owned();
+    let json = with(ask("rivers"), &json!({ "response_format": { "type": "json_object" } }));
+    let decliner = provider(|model| model.refusal_rate = 1.0);
+    for body in [ask("rivers"), json.clone()] {
+        let told = content(&chat(&decliner, &body).await);
+        assert!(told.starts_with("I'm sorry, but I can't help") && told.contains("simulated"), "{told}");
+    }
+    let breaker = provider(|model| model.bad_json_rate = 1.0);
+    let told = content(&chat(&breaker, &json).await);
+    assert!(told.starts_with('{') && serde_json::from_str::<Value>(&told).is_err(), "{told}");
+    let prose = content(&chat(&breaker, &ask("rivers")).await);
+    assert!(prose.starts_with("[m] This is a simulated answer"), "{prose}");
+}
