@@ -29,6 +29,9 @@
 //! | [`offpolicy`] | what another way of choosing would have been worth |
 //! | [`task`] | which requests are alike |
 //! | [`estimate`] | what a request will use and cost, and how far such estimates were off |
+//! | [`consensus`] | whether several answers say the same, and which is given |
+//! | [`experiment`] | whether a challenger answers better than the champion |
+//! | [`lifecycle`] | when a model is promoted, and when demoted |
 
 pub mod backoff;
 pub mod bandit;
@@ -36,13 +39,16 @@ pub mod breaker;
 pub mod budget;
 pub mod burn;
 pub mod candidate;
+pub mod consensus;
 pub mod control;
 pub mod decide;
 pub mod drain;
 pub mod estimate;
+pub mod experiment;
 pub mod fair_queue;
 pub mod hedge;
 pub mod journal;
+pub mod lifecycle;
 pub mod offpolicy;
 pub mod plan;
 pub mod quantile;

@@ -86,11 +86,8 @@ mod tests {
     fn joined_they_are_the_moments_of_all() {
         let (mut left, mut right, mut all) = (Moments::default(), Moments::default(), Moments::default());
         for (place, value) in [1.0, 8.0, 3.0, 3.5, -2.0].into_iter().enumerate() {
-            if place < 2 {
-                left.add(value, 1.0)
-            } else {
-                right.add(value, 1.0)
-            };
+            let part = if place < 2 { &mut left } else { &mut right };
+            part.add(value, 1.0);
             all.add(value, 1.0);
         }
         let joined = left.with(right);
