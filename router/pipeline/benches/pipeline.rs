@@ -54,7 +54,7 @@ fn pipeline(rate: Option<RateLimit>) -> Option<Pipeline> {
         text: |_, _| None,
         chat: |_, _, _| Bytes::new(),
     };
-    let parts = Parts { ledger: Arc::new(Forget), metrics, spawn: Arc::new(drop), dialect };
+    let parts = Parts { ledger: Arc::new(Forget), metrics, spawn: Arc::new(drop), dialect, journal: None };
     let targets = vec![Target::new(Arc::new(AtOnce("far".into())), "far-model")];
     let price = Some(Price { input: 1_000_000, output: 2_000_000, cached_input: 500_000 });
     let models = vec![Model { price, ..Model::new("m", targets) }];

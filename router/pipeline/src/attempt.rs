@@ -31,10 +31,10 @@ use atp_core::{Continuity, Error, ErrorKind, Exchange, Payload, Rope};
 use atp_routing::{Order, Step as Next, Walk, plan};
 
 pub(crate) use self::budget::Budget;
-use self::failures::Failures;
+pub(crate) use self::failures::{Failures, elsewhere};
 pub(crate) use self::hedge::Hedging;
 use self::rescue::Left;
-pub(crate) use self::rescue::{Rescue, Rescued, Way};
+pub(crate) use self::rescue::{Rescue, Rescued, Way, copy};
 pub(crate) use self::trial::{Held, Opening};
 use crate::choose;
 use crate::clock;

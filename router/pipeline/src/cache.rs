@@ -42,7 +42,7 @@ use self::kept::Kept;
 use self::key::{Key, Namer};
 pub(crate) use self::metrics::{CacheFamilies, CacheMetrics};
 use self::pump::{Lead, Seat};
-use self::record::Recorder;
+pub(crate) use self::record::Recorder;
 use self::store::Store;
 use crate::clock;
 use crate::snapshot::{CacheRules, Model};
@@ -171,6 +171,19 @@ impl Cell {
         drop(shard);
         self.missed();
         Found::Lead(Lead { cell: Arc::clone(self), shared, flight }, Seat(listener))
+    }
+
+    /// The same for a request that shares no call with others.
+    pub(crate) fn find_alone(self: &Arc<Self>, exchange: &Exchange, body: &Rope) -> Found {
+        let key = self.namer.name(exchange, body);
+        if exchange.reuse != Reuse::Renew
+            && self.rules.is_some()
+            && let Some(kept) = lock(self.shard(&key)).store.get(&key, clock::now())
+        {
+            self.metrics.hits.inc();
+            return Found::Hit(kept);
+        }
+        self.record(key, exchange.operation)
     }
 
     fn record(self: &Arc<Self>, key: Key, operation: Operation) -> Found {

@@ -75,6 +75,7 @@ pub mod pool;
 mod preempt;
 mod registry;
 pub mod slots;
+mod standing;
 mod tenants;
 pub mod turn;
 pub mod waiter;

@@ -18,8 +18,10 @@ mod leave;
 mod limit;
 mod live;
 pub mod metrics;
+pub mod money;
 pub mod permit;
 mod pipeline;
+mod plan;
 mod queue;
 mod settle;
 pub mod snapshot;
@@ -29,12 +31,13 @@ pub mod view;
 
 pub use leave::Spawn;
 pub use metrics::PipelineMetrics;
+pub use money::{BudgetLine, BudgetView};
 pub use pipeline::{BudgetState, Parts, Pipeline};
 pub use snapshot::{
     CacheRules, Hedge, KeyLimit, MidStream, Model, OnDisconnect, Queue, RateLimit, RawProvider, Retries, Snapshot,
     Target, Tenant,
 };
-pub use view::FlowView;
+pub use view::{ArmStatus, ClusterStats, FlowView, ModelStatus};
 
 /// The log target of the lines that tell how requests ended: failures at `warn` and `error`, all others
 /// at `debug`. A filter on it chooses which requests get a line.

@@ -2,6 +2,7 @@
 //! handle resolved, so that a request hashes one name and no label.
 
 mod check;
+mod choices;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use atp_core::port::ModelCard;
 use atp_core::{Caller, Error, Exchange, Operation, Price, Qos, Timeouts};
 
+use self::choices::Choices;
 use crate::attempt::Hedging;
 use crate::cache::Cell;
 use crate::clock;
@@ -22,7 +24,13 @@ use crate::lane::Lane;
 use crate::leave::Spawn;
 use crate::limit::KeyState;
 use crate::metrics::{PipelineMetrics, RouteMetrics};
+use crate::money::Money;
+use crate::plan::known::Known;
+use crate::plan::{Asked, Choice};
 use crate::snapshot::{MidStream, Model, OnDisconnect, Queue, RawProvider, Retries, Snapshot, Target};
+
+/// Who is told to own a route.
+const OWNER: &str = "atp";
 
 /// The configuration that new exchanges begin with.
 pub(crate) struct Live {
@@ -33,11 +41,13 @@ pub(crate) struct Live {
     pub(crate) keys: Box<[KeyState]>,
     pub(crate) tenants: Tenants,
     pub(crate) flow: Registry,
+    pub(crate) money: Money,
     /// The models whose names are not patterns, in configured order, for listing.
     listed: Vec<Arc<Route>>,
     names: HashMap<Arc<str>, Arc<Route>>,
     /// The longest literal prefix first, so that the first match is the best.
     patterns: Vec<(Pattern, Arc<Route>)>,
+    choices: Choices,
     raw: HashMap<Arc<str>, Arc<Route>>,
 }
 
@@ -59,6 +69,8 @@ pub(crate) struct Route {
     pub(crate) cache: Option<Arc<Cell>>,
     /// The pool's flows by tenant and class, so that a request hashes no name.
     flows: Box<[OnceLock<Arc<FlowCell>>]>,
+    /// What is known of the model beyond its configuration.
+    pub(crate) known: Arc<Known>,
     /// The shortest total of its lanes.
     pub(crate) total: Duration,
     pub(crate) metrics: RouteMetrics,
@@ -115,9 +127,11 @@ impl Live {
             keys: KeyState::resolve(&snapshot.keys, before.map_or(&[], |live| &live.keys)),
             tenants: Tenants::resolve(&snapshot.tenants, before.map(|live| &live.tenants)),
             flow: Registry::resolve(snapshot, before.map(|live| &live.flow), spawn, now),
+            money: Money::resolve(snapshot, before.map(|live| &live.money), clock::unix_ms(now)),
             listed: Vec::new(),
             names: HashMap::new(),
             patterns: Vec::new(),
+            choices: Choices::default(),
             raw: HashMap::new(),
         };
         live.flow.set_weights(&live.tenants);
@@ -126,8 +140,10 @@ impl Live {
         for (model, pool) in snapshot.models.iter().zip(&mut pools) {
             let cache = before.and_then(|live| live.cache_of(&model.name));
             let cache = Cell::of(model, || metrics.cache.of(&model.name), cache);
-            live.add_model(model, pool, cache, metrics);
+            let known = before.and_then(|live| live.known_of(&model.name));
+            live.add_model(model, pool, cache, known, metrics);
         }
+        live.choices = Choices::resolve(snapshot, &live.names, before.map(|live| &live.choices));
         // A stable sort: of two equally long prefixes the one with the longer suffix, then the one
         // configured first, wins.
         live.patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse((pattern.prefix.len(), pattern.suffix.len())));
@@ -139,8 +155,19 @@ impl Live {
         Ok(live)
     }
 
-    fn add_model(&mut self, model: &Model, pool: Arc<Pool>, cache: Option<Arc<Cell>>, metrics: &PipelineMetrics) {
-        let route = Arc::new(Route { cache, ..Route::model(model, pool, self.tenants.len(), metrics) });
+    fn add_model(
+        &mut self,
+        model: &Model,
+        pool: Arc<Pool>,
+        cache: Option<Arc<Cell>>,
+        known: Option<Arc<Known>>,
+        metrics: &PipelineMetrics,
+    ) {
+        let mut route = Route { cache, ..Route::model(model, pool, self.tenants.len(), metrics) };
+        if let Some(known) = known {
+            route.known = known;
+        }
+        let route = Arc::new(route);
         if !model.name.contains('*') {
             self.listed.push(Arc::clone(&route));
         }
@@ -158,6 +185,15 @@ impl Live {
         self.listed.iter().chain(patterns)
     }
 
+    /// How many models are configured.
+    pub(crate) fn model_count(&self) -> usize {
+        self.models().count()
+    }
+
+    fn known_of(&self, name: &str) -> Option<Arc<Known>> {
+        self.models().find(|route| &*route.name == name).map(|route| Arc::clone(&route.known))
+    }
+
     fn cache_of(&self, name: &str) -> Option<&Arc<Cell>> {
         self.models().find(|route| &*route.name == name)?.cache.as_ref()
     }
@@ -165,7 +201,24 @@ impl Live {
     /// Lets time do its part where no request does.
     pub(crate) fn sweep(&self, now: Instant) {
         self.flow.sweep(now);
+        self.money.sweep(clock::unix_ms(now));
         self.models().filter_map(|route| route.cache.as_ref()).for_each(|cache| cache.sweep(now));
+    }
+
+    /// The route that `exchange` asks for, where its name is no model's: the names of models go before routes,
+    /// and routes before patterns.
+    pub(crate) fn asked(&self, exchange: &Exchange) -> Option<&Asked> {
+        self.choices.asked(&exchange.model).filter(|_| exchange.operation != Operation::Raw)
+    }
+
+    /// The choice of a route, by its own name.
+    pub(crate) fn choice(&self, route: &str) -> Option<&Arc<Choice>> {
+        self.choices.named(route)
+    }
+
+    /// Every route, in configured order.
+    pub(crate) fn choices(&self) -> impl Iterator<Item = &Arc<Choice>> {
+        self.choices.all()
     }
 
     /// Who serves what `exchange` asks for.
@@ -179,6 +232,9 @@ impl Live {
     fn find_model(&self, name: &str) -> Option<Found> {
         if let Some(route) = self.names.get(name) {
             return Some(Found { route: Arc::clone(route), star: None });
+        }
+        if self.choices.has(name) {
+            return None;
         }
         self.patterns.iter().find_map(|(pattern, route)| {
             let star = pattern.matches(name)?;
@@ -194,7 +250,7 @@ impl Live {
     /// Every name that can be asked for, patterns as they are.
     pub(crate) fn model_names(&self) -> impl Iterator<Item = &str> {
         let patterns = self.patterns.iter().map(|(_, route)| &*route.name);
-        self.names.keys().map(|name| &**name).chain(patterns)
+        self.names.keys().map(|name| &**name).chain(self.choices.names()).chain(patterns)
     }
 
     pub(crate) fn provider_names(&self) -> impl Iterator<Item = &str> {
@@ -202,11 +258,18 @@ impl Live {
     }
 
     pub(crate) fn cards(&self) -> Vec<ModelCard> {
-        self.listed.iter().map(|route| self.card_of(Arc::clone(&route.name), route)).collect()
+        let models = self.listed.iter().map(|route| self.card_of(Arc::clone(&route.name), route));
+        let routes = self.choices.listed().map(|name| self.card_of_route(name));
+        models.chain(routes).collect()
     }
 
     pub(crate) fn card(&self, name: &str) -> Option<ModelCard> {
-        self.find_model(name).map(|found| self.card_of(Arc::from(name), &found.route))
+        let model = self.find_model(name).map(|found| self.card_of(Arc::from(name), &found.route));
+        model.or_else(|| self.choices.asked(name).map(|_| self.card_of_route(&Arc::from(name))))
+    }
+
+    fn card_of_route(&self, name: &Arc<str>) -> ModelCard {
+        ModelCard { id: Arc::clone(name), owner: Arc::from(OWNER), created: self.created }
     }
 
     fn card_of(&self, id: Arc<str>, route: &Route) -> ModelCard {
@@ -252,6 +315,7 @@ impl Route {
             weights: None,
             on_disconnect: OnDisconnect::Cancel,
             failover: MidStream::Off,
+            known: Known::new(clock::now()),
             total: Timeouts::default().total,
             warned_price: AtomicBool::new(false),
             warned_usage: AtomicBool::new(false),

@@ -10,6 +10,8 @@
 mod flow;
 mod in_flight;
 mod mission;
+mod money;
+mod plan;
 mod registrar;
 
 use std::sync::Arc;
@@ -25,6 +27,8 @@ use crate::lane::TryOutcome;
 use crate::permit::Permits;
 
 pub(crate) use self::flow::{FlowMetrics, HedgeOutcome};
+pub(crate) use self::money::MoneyMetrics;
+pub(crate) use self::plan::{Learnt, PlanMetrics};
 pub use self::registrar::Registrar;
 
 /// What the families of this crate are registered at.
@@ -54,6 +58,8 @@ pub struct PipelineMetrics {
     pub(crate) cache: CacheFamilies,
     pub(crate) permits: Arc<Permits>,
     pub(crate) flow: FlowMetrics,
+    pub(crate) money: MoneyMetrics,
+    pub(crate) plan: PlanMetrics,
 }
 
 /// What is counted by configured model.
@@ -143,6 +149,8 @@ impl PipelineMetrics {
             cache: CacheFamilies::register(registry)?,
             permits,
             flow: FlowMetrics::register(registry)?,
+            money: MoneyMetrics::register(registry)?,
+            plan: PlanMetrics::register(registry)?,
         })
     }
 

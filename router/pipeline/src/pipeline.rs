@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
-use atp_core::port::{BoxFuture, Dialect, Gateway, Ledger, ModelCard, Outcome};
-use atp_core::{Error, Exchange, Operation, Reply, Weight};
+use atp_core::port::{BoxFuture, Dialect, Gateway, Journal, Ledger, ModelCard, Outcome};
+use atp_core::{Caller, Decision, Error, Exchange, Observation, Operation, Plan, Reply, RequestId, Status, Weight};
 
 use crate::REQUESTS;
 use crate::attempt::Budget;
@@ -13,10 +13,12 @@ use crate::cache::{self, Cell};
 use crate::clock;
 use crate::leave::{self, Lasting, Spawn};
 use crate::live::Live;
-use crate::metrics::PipelineMetrics;
+use crate::metrics::{Learnt, PipelineMetrics};
+use crate::money::BudgetView;
+use crate::plan::{self, Memory};
 use crate::snapshot::{OnDisconnect, Snapshot};
 use crate::stack::{self, Call};
-use crate::view::{FlowView, WeightView};
+use crate::view::{ArmStatus, ClusterStats, FlowView, ModelStatus, WeightView};
 
 /// What the pipeline is put together from, once.
 pub struct Parts {
@@ -28,6 +30,8 @@ pub struct Parts {
     pub spawn: Spawn,
     /// What belongs to the callers' dialect, and is not made a second time here.
     pub dialect: Dialect,
+    /// Where it is kept what was decided and learnt; `None` keeps nothing.
+    pub journal: Option<Arc<dyn Journal>>,
 }
 
 /// The request path. Cloning it shares it.
@@ -41,14 +45,36 @@ pub(crate) struct Shared {
     pub(crate) metrics: PipelineMetrics,
     pub(crate) spawn: Spawn,
     pub(crate) dialect: Dialect,
+    pub(crate) journal: Option<Arc<dyn Journal>>,
+    /// The choices that can be told about.
+    pub(crate) memory: Memory,
     pub(crate) budget: Budget,
     /// What stands in a row where there is nothing to name.
     pub(crate) empty: Arc<str>,
 }
 
 impl Shared {
+    /// The configuration in force.
+    pub(crate) fn live(&self) -> arc_swap::Guard<Arc<Live>> {
+        self.live.load()
+    }
+
     fn flow(&self) -> FlowView {
         self.live.load().flow.view(clock::now())
+    }
+
+    fn learnt(&self) -> Learnt {
+        let (live, now) = (self.live.load(), clock::now());
+        Learnt {
+            arms: plan::arms(&live, now),
+            models: plan::models(&live, now),
+            registry: live.model_count(),
+            remembered: self.memory.len(),
+        }
+    }
+
+    fn accounts(&self) -> Vec<BudgetView> {
+        self.live.load().money.accounts(clock::unix_ms(clock::now()))
     }
 }
 
@@ -71,7 +97,7 @@ impl Pipeline {
     /// [`atp_core::ErrorKind::Configuration`] where the snapshot contradicts itself: a name that
     /// stands twice, a pattern with two `*`, a model without a target, a weight below zero.
     pub fn new(parts: Parts, snapshot: &Snapshot) -> Result<Self, Error> {
-        let Parts { ledger, metrics, spawn, dialect } = parts;
+        let Parts { ledger, metrics, spawn, dialect, journal } = parts;
         let live = Live::resolve(snapshot, &metrics, &spawn, None, clock::now())?;
         metrics.set_version(live.version);
         let shared = Arc::new(Shared {
@@ -80,12 +106,19 @@ impl Pipeline {
             metrics,
             spawn,
             dialect,
+            journal,
+            memory: Memory::new(),
             budget: Budget::new(clock::now()),
             empty: Arc::from(""),
         });
         let seen = Arc::downgrade(&shared);
         let show = move || seen.upgrade().map_or_else(FlowView::default, |shared| shared.flow());
         shared.metrics.flow.show(show);
+        let seen = Arc::downgrade(&shared);
+        shared.metrics.plan.show(move || seen.upgrade().map_or_else(Learnt::default, |shared| shared.learnt()));
+        let seen = Arc::downgrade(&shared);
+        let accounts = move || seen.upgrade().map_or_else(Vec::new, |shared| shared.accounts());
+        shared.metrics.money.show(accounts);
         Ok(Self(shared))
     }
 
@@ -126,6 +159,36 @@ impl Pipeline {
         self.0.flow()
     }
 
+    /// What routes have learnt of each model, by kind of work.
+    #[must_use]
+    pub fn arms(&self) -> Vec<ArmStatus> {
+        plan::arms(&self.0.live.load(), clock::now())
+    }
+
+    /// How the models stand that routes may choose.
+    #[must_use]
+    pub fn model_status(&self) -> Vec<ModelStatus> {
+        plan::models(&self.0.live.load(), clock::now())
+    }
+
+    /// The kinds of work that routes have seen.
+    #[must_use]
+    pub fn cluster_stats(&self) -> Vec<ClusterStats> {
+        plan::clusters(&self.0.live.load(), clock::now())
+    }
+
+    /// Overrules where a model stands in its life, until this is done again; `None` lets the configuration
+    /// hold. Stays over reloads. `false` where no route may choose such a model.
+    #[must_use]
+    pub fn set_status(&self, model: &str, status: Option<Status>) -> bool {
+        let live = self.0.live.load();
+        let arm = live.choices().find_map(|choice| choice.arms.get(choice.arm_of(model)?));
+        arm.is_some_and(|arm| {
+            arm.route.known.set_status(status);
+            true
+        })
+    }
+
     /// Changes a tenant's weight, from now on and for who waits already, and returns the one before.
     /// It stays in force until it is changed again, here or in the configuration. `None` where there
     /// is no such tenant.
@@ -136,9 +199,18 @@ impl Pipeline {
         Some(before)
     }
 
+    /// What may be spent and what is: every account of a key or a tenant, and of the sessions those that
+    /// were drawn on last.
+    #[must_use]
+    pub fn budgets(&self) -> Vec<BudgetView> {
+        self.0.live.load().money.view(clock::unix_ms(clock::now()))
+    }
+
     /// Lets time do its part where no request does: to be called every few seconds.
     pub fn sweep(&self) {
-        self.0.live.load().sweep(clock::now());
+        let now = clock::now();
+        clock::set_unix_ms(now);
+        self.0.live.load().sweep(now);
     }
 
     /// Every tenant's weight, in configured order.
@@ -161,6 +233,17 @@ impl Gateway for Pipeline {
         let shared = Arc::clone(&self.0);
         let live = shared.live.load_full();
         let found = live.find(&exchange);
+        let asked = if found.is_none() { live.asked(&exchange).cloned() } else { None };
+        if let Some(asked) = asked {
+            // Set where the caller leaves an answer whose model lets work go on; before an answer begins
+            // there is nothing to go on with.
+            let left = Some(Arc::new(AtomicBool::new(false)));
+            return plan::call(Call { shared, live, found, left }, asked, exchange);
+        }
+        let mut exchange = exchange;
+        if exchange.hints.is_some() || exchange.caller.hints.is_some() {
+            exchange.patience = plan::patience(&exchange).or(exchange.patience);
+        }
         let policy = found.as_ref().map_or(OnDisconnect::Cancel, |found| found.route.on_disconnect);
         let Some(limit) = leave::limit_of(policy, &exchange) else {
             return go(Call { shared, live, found, left: None }, exchange);
@@ -190,6 +273,22 @@ impl Gateway for Pipeline {
 
     fn model(&self, name: &str) -> Option<ModelCard> {
         self.0.live.load().card(name)
+    }
+
+    fn plan(&self, exchange: &Exchange) -> Result<Arc<Plan>, Error> {
+        let live = self.0.live.load();
+        match live.asked(exchange).filter(|_| live.find(exchange).is_none()) {
+            Some(asked) => plan::would(&self.0, &live, asked, exchange),
+            None => plan::only(&self.0, &live, exchange),
+        }
+    }
+
+    fn decision(&self, caller: &Caller, id: RequestId) -> Option<Arc<Decision>> {
+        self.0.memory.decision(&caller.tenant, id)
+    }
+
+    fn observe(&self, caller: &Caller, observation: &Observation) -> Result<(), Error> {
+        plan::observe(&self.0, caller, observation)
     }
 }
 

@@ -7,6 +7,8 @@
 mod body;
 mod broken;
 mod costs;
+mod leg;
+mod reserved;
 mod reuse;
 mod row;
 
@@ -24,6 +26,7 @@ use atp_routing::control::Verdict;
 
 pub(crate) use self::body::Body;
 use self::broken::Broken;
+pub(crate) use self::leg::leg;
 use crate::attempt::{Opening, Rescue};
 use crate::clock;
 use crate::flow::turn::Turn;
@@ -31,8 +34,10 @@ use crate::flow::{Asked, Bill, Run};
 use crate::lane::{self, Lane, TryOutcome};
 use crate::leave::{self, Spawn};
 use crate::live::Route;
+use crate::money::Reservation;
 use crate::permit::Permit;
 use crate::pipeline::Shared;
+use crate::plan::Chosen;
 use crate::stack::Step;
 
 /// The status of the ledger for an exchange that its caller left, as nginx writes it.
@@ -77,11 +82,30 @@ pub(crate) struct Books {
     reused: Option<Reused>,
     /// The parts of the answer that broke off, where it was gone on with.
     broken: Option<Box<Broken>>,
+    /// Why this model is asked, where the router chose it.
+    pub(crate) chosen: Option<Box<Chosen>>,
+    /// Whose books they are.
+    part: Part,
+    /// Whether what was used has been settled before the end, because the answer was whole.
+    rested: bool,
+    /// What is held of the caller's budgets; `None` where none concerns it.
+    pub(crate) reserved: Option<Box<Reservation>>,
+    /// What the router itself has counted, where the exchange has a reservation and its provider told nothing.
+    metered: Option<Usage>,
     /// What the exchange has cost, once it has ended and where that is known.
     charged: Option<MicroUsd>,
     /// Set when the caller has left and the provider's work goes on without him.
     pub(crate) left: Option<Arc<AtomicBool>>,
     closed: bool,
+}
+
+/// Whose books they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The exchange's own.
+    Whole,
+    /// Those of a model that is asked beside another, or was asked before it: others tell of the exchange.
+    Leg,
 }
 
 /// How an exchange ended.
@@ -120,6 +144,11 @@ pub(crate) fn open(shared: Arc<Shared>, exchange: &Exchange, left: Option<Arc<At
         status: 0,
         reused: None,
         broken: None,
+        chosen: None,
+        part: Part::Whole,
+        rested: false,
+        reserved: None,
+        metered: None,
         charged: None,
         left,
         closed: false,
@@ -256,7 +285,7 @@ impl Books {
     }
 
     fn notes(&self) -> Notes {
-        Notes {
+        let mut notes = Notes {
             provider: self.current().map(|lane| Arc::clone(lane.provider.name())),
             model: self.model.clone(),
             attempts: self.attempts,
@@ -265,7 +294,11 @@ impl Books {
             queued: self.queued,
             reused: self.reused,
             ..Notes::default()
+        };
+        if let Some(chosen) = &self.chosen {
+            self.tell_choice(chosen, &mut notes);
         }
+        notes
     }
 
     /// Until the answer begins, or the exchange ends without one, all time since the first try is
@@ -324,11 +357,25 @@ impl Books {
             Ending::Served => report.failure.as_ref().map_or(Ending::Served, Ending::Failed),
             other => other,
         };
+        if !self.rested {
+            self.settle_use(ending, report, now);
+        }
+        if self.part == Part::Leg {
+            return;
+        }
+        self.permit = None;
+        if self.chosen.is_some() {
+            self.settle_choice(now, ending, report);
+        }
+        self.write(now, ending, report);
+    }
+
+    /// Settles what was used and gives back what it was borrowed for.
+    fn settle_use(&mut self, ending: Ending<'_>, report: &Report, now: Instant) {
         let tokens = self.settle_bill(ending, report, now);
         self.try_ended(ending, now, tokens);
-        self.permit = None;
         self.charged = self.count_usage(ending, report);
-        self.write(now, ending, report);
+        self.settle_reserved(ending, report, tokens, now);
     }
 
     /// Corrects what was charged to what was used, which is returned.
@@ -354,7 +401,7 @@ impl Books {
             Ending::Served => Outcome::Served,
             Ending::Left => Outcome::Cancelled,
             Ending::Failed(error) if error.kind() == ErrorKind::Cancelled => Outcome::Cancelled,
-            Ending::Failed(_) if self.attempts == 0 && self.reused.is_none() => Outcome::Refused,
+            Ending::Failed(_) if self.all_attempts() == 0 && self.reused.is_none() => Outcome::Refused,
             Ending::Failed(_) => Outcome::Failed,
         }
     }

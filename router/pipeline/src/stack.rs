@@ -18,6 +18,7 @@ use crate::choose;
 use crate::clock;
 use crate::limit;
 use crate::live::{Found, Live};
+use crate::money;
 use crate::pipeline::Shared;
 use crate::queue;
 use crate::settle::{self, Books};
@@ -132,7 +133,8 @@ pub(crate) async fn serve(mut books: Books, live: &Arc<Live>, found: Option<Foun
     }
 }
 
-async fn steps(
+/// The steps of one model, from its budget on.
+pub(crate) async fn steps(
     books: &mut Books,
     live: &Arc<Live>,
     found: Option<Found>,
@@ -144,6 +146,7 @@ async fn steps(
     let wished = choose::order(&route);
 
     books.enter(Step::Budget);
+    money::reserve(books, &route, star.as_ref(), live, exchange)?;
 
     books.enter(Step::Queue);
     let now = clock::now();

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use atp_core::{Qos, Weight};
+use atp_core::{Grade, Price, Qos, Status, Weight};
+use atp_routing::estimate::Accuracy;
+use serde::Serialize;
 
 /// Everything at one moment. Counters are read one by one, so that sums may be off by requests that
 /// are just on their way.
@@ -126,4 +128,122 @@ pub struct TenantView {
     pub in_flight: u32,
     /// Requests that wait.
     pub waiting: u32,
+}
+
+/// What a route has learnt of one model at one kind of work.
+#[derive(Debug, Clone, Serialize)]
+pub struct ArmStatus {
+    /// The route.
+    pub route: Arc<str>,
+    /// How it chooses.
+    pub strategy: &'static str,
+    /// The kind of work.
+    pub cluster: &'static str,
+    /// The model.
+    pub model: Arc<str>,
+    /// How often it was asked, what is long ago counting less.
+    pub pulls: f64,
+    /// How many scores were told, likewise.
+    pub scores: f64,
+    /// The expected quality, from 0 to 1.
+    pub quality: f64,
+    /// Where the quality lies with a probability of 95 %.
+    pub interval: (f64, f64),
+    /// How sure it is to answer, from 0 to 1.
+    pub reliability: f64,
+    /// How cheap it was on average, from 0 to 1.
+    pub cost: Option<f64>,
+    /// How soon on average, from 0 to 1.
+    pub latency: Option<f64>,
+    /// The first term of the upper confidence bound: the mean reward.
+    pub exploit: f64,
+    /// The second term: what being unsure adds; `None` before the first pull.
+    pub explore: Option<f64>,
+}
+
+/// How a model stands that routes may choose.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModelStatus {
+    /// The model.
+    pub model: Arc<str>,
+    /// The routes that may choose it.
+    pub routes: Vec<Arc<str>>,
+    /// Where it stands in its life, as configured.
+    pub configured: Status,
+    /// Where it stands now.
+    pub status: Status,
+    /// Its stated quality.
+    pub quality: Option<f64>,
+    /// What its tokens cost, at its dearest target.
+    pub price: Option<Price>,
+    /// Where it runs.
+    pub region: Option<Arc<str>>,
+    /// How safe its answers are held to be.
+    pub safety: Option<Grade>,
+    /// Whether some target serves.
+    pub healthy: bool,
+    /// Whether a turn is to be had at once.
+    pub room: bool,
+    /// Half of its answers of the last minutes that a route chose it for took no longer, in seconds.
+    #[serde(serialize_with = "seconds")]
+    pub latency_p50: Option<Duration>,
+    /// 95 of 100 did.
+    #[serde(serialize_with = "seconds")]
+    pub latency_p95: Option<Duration>,
+    /// How far estimates of its tokens and cost were off of late.
+    pub accuracy: Accuracy,
+}
+
+/// One kind of work of one route.
+#[derive(Debug, Clone, Serialize)]
+pub struct ClusterStats {
+    /// The route.
+    pub route: Arc<str>,
+    /// The kind of work.
+    pub cluster: &'static str,
+    /// How often any model was asked, what is long ago counting less.
+    pub pulls: f64,
+    /// How many scores were told, likewise.
+    pub scores: f64,
+    /// The model of which most is expected, by its quality alone.
+    pub best: Arc<str>,
+    /// That quality.
+    pub quality: f64,
+    /// The model that was asked most.
+    pub most: Arc<str>,
+    /// How often.
+    pub most_pulls: f64,
+}
+
+impl ClusterStats {
+    /// The statistics of one arm alone.
+    pub(crate) fn first(arm: &ArmStatus) -> Self {
+        Self {
+            route: Arc::clone(&arm.route),
+            cluster: arm.cluster,
+            pulls: arm.pulls,
+            scores: arm.scores,
+            best: Arc::clone(&arm.model),
+            quality: arm.quality,
+            most: Arc::clone(&arm.model),
+            most_pulls: arm.pulls,
+        }
+    }
+
+    /// Adds another arm of the same kind of work.
+    pub(crate) fn add(&mut self, arm: &ArmStatus) {
+        self.pulls += arm.pulls;
+        self.scores += arm.scores;
+        if arm.quality > self.quality {
+            (self.best, self.quality) = (Arc::clone(&arm.model), arm.quality);
+        }
+        if arm.pulls > self.most_pulls {
+            (self.most, self.most_pulls) = (Arc::clone(&arm.model), arm.pulls);
+        }
+    }
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde asks for")]
+fn seconds<S: serde::Serializer>(of: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    of.map(|of| of.as_secs_f64()).serialize(to)
 }

@@ -225,7 +225,8 @@ impl House {
 fn parts(store: &Arc<dyn LedgerStore>, metrics: PipelineMetrics, tasks: &Tasks) -> Parts {
     let tasks = tasks.clone();
     let ledger: Arc<dyn Ledger> = Arc::clone(store) as _;
-    Parts { ledger, metrics, spawn: Arc::new(move |work| tasks.start(work)), dialect: openai::port() }
+    let spawn = Arc::new(move |work| tasks.start(work));
+    Parts { ledger, metrics, spawn, dialect: openai::port(), journal: None }
 }
 
 /// Registers the request path's families so that they stand in the catalogue.

@@ -6,7 +6,7 @@ use atp_core::{Error, ErrorKind, Retry, Side};
 use atp_routing::Again;
 
 /// Whether another target may serve what failed with `error`.
-pub(super) fn elsewhere(error: &Error) -> bool {
+pub(crate) fn elsewhere(error: &Error) -> bool {
     error.side() != Side::Caller && error.retry() != Retry::Never
 }
 
@@ -32,7 +32,7 @@ pub(super) fn again(error: &Error) -> Again {
 
 /// The errors of the tries that were given up.
 #[derive(Default)]
-pub(super) struct Failures {
+pub(crate) struct Failures {
     last: Option<Error>,
     /// Of overloaded targets, the one that will be free soonest; `None` once any failed otherwise.
     soonest: Option<Error>,
@@ -41,7 +41,7 @@ pub(super) struct Failures {
 
 impl Failures {
     /// Notes a failed try.
-    pub(super) fn add(&mut self, error: Error) {
+    pub(crate) fn add(&mut self, error: Error) {
         if error.kind() == ErrorKind::ProviderOverloaded {
             let free = |error: &Error| error.retry_after().unwrap_or(Duration::MAX);
             if self.soonest.as_ref().is_none_or(|before| free(&error) < free(before)) {
@@ -56,7 +56,7 @@ impl Failures {
     /// The error for the caller, when the try that failed with `last` was the last one: where every
     /// target is overloaded, the one that will be free soonest, with its pause; else the last. That the
     /// exchange's time is up is always told.
-    pub(super) fn worst(mut self, last: Error) -> Error {
+    pub(crate) fn worst(mut self, last: Error) -> Error {
         if self.last.is_none() || last.kind() == ErrorKind::TimeoutTotal {
             return last;
         }

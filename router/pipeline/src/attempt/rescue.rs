@@ -183,7 +183,7 @@ fn begun(tried: Tried) -> Result<Opening, Option<Error>> {
 }
 
 /// The exchange without its body, which the walk has.
-fn copy(exchange: &Exchange) -> Exchange {
+pub(crate) fn copy(exchange: &Exchange) -> Exchange {
     Exchange {
         id: exchange.id,
         caller: Arc::clone(&exchange.caller),

@@ -66,7 +66,7 @@ impl Kept {
     }
 
     /// The answer again.
-    pub(super) fn answer(self: &Arc<Self>) -> Answer {
+    pub(crate) fn answer(self: &Arc<Self>) -> Answer {
         let kept = Arc::clone(self);
         // Nothing has been read of it yet, and nothing more will be known than is known now.
         let body = Box::pin(Replay { kept, at: 0, next: 0 });

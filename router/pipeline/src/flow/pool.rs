@@ -110,7 +110,7 @@ impl Pool {
         self.gold.store(gold == Gold::Configured, Telling::Relaxed);
     }
 
-    fn gold(&self) -> Gold {
+    pub(super) fn gold(&self) -> Gold {
         if self.gold.load(Telling::Relaxed) { Gold::Configured } else { Gold::Absent }
     }
 

@@ -1,10 +1,11 @@
 //! What contradicts itself in a snapshot is found before anything that is in force is touched.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use atp_core::{Error, ErrorKind};
 
-use crate::snapshot::{Model, Snapshot, Target};
+use crate::snapshot::{Ensemble, EnsembleMode, Experiment, Judge, Manner, Model, RouteRules, Snapshot, Target};
 
 /// Checks what the types allow and the request path cannot do.
 ///
@@ -27,6 +28,15 @@ pub(super) fn check(snapshot: &Snapshot) -> Result<(), Error> {
             }
         }
     }
+    for route in &snapshot.routes {
+        check_route(snapshot, route)?;
+        if !names.insert(&route.name) {
+            return Err(configuration(format!(
+                "routes.{}: the name stands twice, as a route, a model or an alias; choose another",
+                route.name
+            )));
+        }
+    }
     let mut providers = HashSet::new();
     for name in snapshot.providers.iter().map(|raw| raw.provider.name()) {
         if !providers.insert(name) {
@@ -34,6 +44,46 @@ pub(super) fn check(snapshot: &Snapshot) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+fn check_route(snapshot: &Snapshot, route: &RouteRules) -> Result<(), Error> {
+    let name = &route.name;
+    if name.contains('*') {
+        return Err(configuration(format!("routes.{name}: a route's name may hold no `*`; choose another")));
+    }
+    if route.candidates.is_empty() {
+        return Err(configuration(format!("routes.{name}.candidates: the list is empty; name at least one model")));
+    }
+    for (index, candidate) in route.candidates.iter().enumerate() {
+        check_candidate(snapshot, &format!("routes.{name}.candidates[{index}]"), candidate)?;
+        if route.candidates.iter().take(index).any(|before| before == candidate) {
+            return Err(configuration(format!(
+                "routes.{name}.candidates[{index}]: `{candidate}` stands there already; name each model once"
+            )));
+        }
+    }
+    if let Some(Experiment { challenger: Some(challenger), .. }) = &route.experiment {
+        check_candidate(snapshot, &format!("routes.{name}.experiment.challenger"), challenger)?;
+    }
+    if let Some(Experiment { judge: Judge::Model(judge), .. }) = &route.experiment {
+        check_candidate(snapshot, &format!("routes.{name}.experiment.judge"), judge)?;
+    }
+    if let Manner::Several(Ensemble { mode: EnsembleMode::Arbiter { model, .. }, .. }) = &route.manner {
+        check_candidate(snapshot, &format!("routes.{name}.ensemble.arbiter"), model)?;
+    }
+    Ok(())
+}
+
+/// A model that a route names: one that stands in the configuration by this very name, so that its price and
+/// its quality are known, and no pattern, which stands for many.
+fn check_candidate(snapshot: &Snapshot, field: &str, name: &Arc<str>) -> Result<(), Error> {
+    if name.contains('*') {
+        return Err(configuration(format!("{field}: `{name}` is a pattern; name one of the models behind it")));
+    }
+    if snapshot.models.iter().any(|model| model.name == *name) {
+        return Ok(());
+    }
+    Err(configuration(format!("{field}: no model is called `{name}`; name one that stands under `models`")))
 }
 
 fn check_targets(model: &Model) -> Result<(), Error> {

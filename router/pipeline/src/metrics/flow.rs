@@ -93,18 +93,18 @@ struct Picture {
 }
 
 /// One family: name, meaning, kind, labels.
-struct Family<T: 'static> {
+pub(super) struct Family<T: 'static> {
     name: &'static str,
     help: &'static str,
     kind: proto::MetricType,
     value: fn(&T) -> f64,
 }
 
-const fn counter<T>(name: &'static str, help: &'static str, value: fn(&T) -> f64) -> Family<T> {
+pub(super) const fn counter<T>(name: &'static str, help: &'static str, value: fn(&T) -> f64) -> Family<T> {
     Family { name, help, kind: proto::MetricType::COUNTER, value }
 }
 
-const fn gauge<T>(name: &'static str, help: &'static str, value: fn(&T) -> f64) -> Family<T> {
+pub(super) const fn gauge<T>(name: &'static str, help: &'static str, value: fn(&T) -> f64) -> Family<T> {
     Family { name, help, kind: proto::MetricType::GAUGE, value }
 }
 
@@ -166,19 +166,14 @@ fn ms(duration: std::time::Duration) -> f64 {
 impl Picture {
     fn new(source: Source) -> Result<Self, prometheus::Error> {
         let mut descs = Vec::new();
-        let mut describe = |name: &str, help: &str, labels: &[&str]| {
-            let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-            descs.push(Desc::new(name.to_owned(), help.to_owned(), labels, std::collections::HashMap::new())?);
-            Ok::<_, prometheus::Error>(())
-        };
         for family in &POOLS {
-            describe(family.name, family.help, &POOL_LABELS)?;
+            descs.push(family.desc(&POOL_LABELS)?);
         }
         for family in &LANES {
-            describe(family.name, family.help, &LANE_LABELS)?;
+            descs.push(family.desc(&LANE_LABELS)?);
         }
         for family in &TOTALS {
-            describe(family.name, family.help, &[])?;
+            descs.push(family.desc(&[])?);
         }
         Ok(Self { source, descs })
     }
@@ -191,23 +186,32 @@ impl Collector for Picture {
 
     fn collect(&self) -> Vec<proto::MetricFamily> {
         let view = self.source.get().map_or_else(FlowView::default, |source| source());
-        let pools = POOLS.iter().map(|family| family.of(&view.pools, |pool| vec![("model", &*pool.model)]));
-        let lanes = LANES
-            .iter()
-            .map(|family| family.of(&view.lanes, |lane| vec![("provider", &*lane.provider), ("model", &*lane.model)]));
-        let totals = TOTALS.iter().map(|family| family.of(std::slice::from_ref(&view), |_| Vec::new()));
+        let pools = POOLS.iter().map(|family| family.rows(&view.pools, |pool| vec![("model", pool.model.to_string())]));
+        let lanes = LANES.iter().map(|family| {
+            family.rows(&view.lanes, |lane| {
+                vec![("provider", lane.provider.to_string()), ("model", lane.model.to_string())]
+            })
+        });
+        let totals = TOTALS.iter().map(|family| family.rows(std::slice::from_ref(&view), |_| Vec::new()));
         pools.chain(lanes).chain(totals).collect()
     }
 }
 
 impl<T> Family<T> {
-    fn of<'a>(&self, rows: &'a [T], labels: impl Fn(&'a T) -> Vec<(&'static str, &'a str)>) -> proto::MetricFamily {
-        let metric = |row: &'a T| {
+    /// What a registry is told of it.
+    pub(super) fn desc(&self, labels: &[&str]) -> Result<Desc, prometheus::Error> {
+        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        Desc::new(self.name.to_owned(), self.help.to_owned(), labels, std::collections::HashMap::new())
+    }
+
+    /// The family with a series for each row.
+    pub(super) fn rows(&self, rows: &[T], labels: impl Fn(&T) -> Vec<(&'static str, String)>) -> proto::MetricFamily {
+        let metric = |row: &T| {
             let mut metric = proto::Metric::default();
             let pairs = labels(row).into_iter().map(|(name, value)| {
                 let mut pair = proto::LabelPair::default();
                 pair.set_name(name.to_owned());
-                pair.set_value(value.to_owned());
+                pair.set_value(value);
                 pair
             });
             metric.set_label(pairs.collect());

@@ -14,6 +14,8 @@ pub(super) const LATENCY_BUCKETS_MS: [f64; 7] = [50.0, 100.0, 200.0, 400.0, 800.
 
 const LATENCY: (&str, &str) = ("request_latency_ms", "Latency of requests in milliseconds");
 const CALLS: (&str, &str) = ("model_calls_total", "Requests by model");
+/// The same by the name that the mission gives it among those of choosing.
+const CALLS_CHOSEN: (&str, &str) = ("atp_router_model_calls", "Requests by model that was asked");
 const PLAIN: [(&str, &str); 5] = [
     ("requests_total", "Requests"),
     ("requests_success_total", "Requests that were served"),
@@ -36,6 +38,7 @@ impl Mission {
             descs.push(desc(name, help, &[])?);
         }
         descs.push(desc(CALLS.0, CALLS.1, &["model"])?);
+        descs.push(desc(CALLS_CHOSEN.0, CALLS_CHOSEN.1, &["model"])?);
         for kind in ErrorKind::ALL {
             descs.push(desc(&error_name(kind), &error_help(kind), &[])?);
         }
@@ -82,7 +85,7 @@ fn request_families(requests: &[proto::MetricFamily]) -> Vec<proto::MetricFamily
 }
 
 /// Sums over the series of `atp_request_duration_seconds`.
-fn duration_families(durations: &[proto::MetricFamily]) -> [proto::MetricFamily; 2] {
+fn duration_families(durations: &[proto::MetricFamily]) -> [proto::MetricFamily; 3] {
     let mut calls = Vec::new();
     let mut count = 0;
     let mut seconds = 0.0;
@@ -106,7 +109,7 @@ fn duration_families(durations: &[proto::MetricFamily]) -> [proto::MetricFamily;
     let mut metric = proto::Metric::default();
     metric.set_histogram(histogram);
     let latency = family(LATENCY.0, LATENCY.1, proto::MetricType::HISTOGRAM, vec![metric]);
-    [latency, counter(CALLS.0, CALLS.1, calls)]
+    [latency, counter(CALLS.0, CALLS.1, calls.clone()), counter(CALLS_CHOSEN.0, CALLS_CHOSEN.1, calls)]
 }
 
 fn bucket((below, bound): (u64, f64)) -> proto::Bucket {

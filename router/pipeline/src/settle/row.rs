@@ -61,7 +61,7 @@ impl Books {
             tenant: Arc::clone(&self.caller.tenant),
             operation: self.operation,
             model: Arc::clone(&self.asked),
-            chosen: None,
+            chosen: self.chosen_model(),
             provider: Arc::clone(provider),
             target: Arc::clone(self.model.as_ref().unwrap_or(empty)),
             stream: self.stream,
@@ -69,9 +69,10 @@ impl Books {
             error,
             status,
             finish: report.finish,
-            usage: self.joined(report.usage),
+            usage: self.with_spent(self.joined(report.usage).or(self.metered)),
+            metered: self.metered.is_some(),
             cost: self.charged,
-            attempts: self.attempts,
+            attempts: self.all_attempts(),
             first_byte_us: micros(times.first_byte),
             total_us: micros(times.total),
             overhead_us: micros(times.own),
@@ -94,7 +95,7 @@ impl Books {
             Ending::Served | Ending::Left => tracing::debug!(
                 target: REQUESTS,
                 request_id = %self.id, key_name = &*self.caller.key, model = &*self.asked, provider = self.provider(),
-                operation = self.operation.label(), attempts = self.attempts, duration_ms = millis(total),
+                operation = self.operation.label(), attempts = self.all_attempts(), duration_ms = millis(total),
                 outcome = outcome.label(), "request ended"
             ),
         }
@@ -120,7 +121,7 @@ macro_rules! tell {
             target: REQUESTS,
             tracing::Level::$level,
             request_id = %$books.id, key_name = &*$books.caller.key, model = &*$books.asked, provider = $books.provider(),
-            operation = $books.operation.label(), attempts = $books.attempts, duration_ms = millis($total),
+            operation = $books.operation.label(), attempts = $books.all_attempts(), duration_ms = millis($total),
             step = $books.step.name(), error = $error.kind().code(), side = $error.side().label(),
             text = $error.public(), cause = $error.cause().unwrap_or(""), $text
         )

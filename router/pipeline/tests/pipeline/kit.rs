@@ -292,6 +292,7 @@ impl House {
             metrics: PipelineMetrics::register(&registry).unwrap(),
             spawn: Arc::new(spawn),
             dialect: DIALECT,
+            journal: None,
         };
         let pipeline = Pipeline::new(parts, snapshot).unwrap();
         Self { pipeline, registry, rows, providers: providers.iter().map(|provider| Arc::clone(provider)).collect() }

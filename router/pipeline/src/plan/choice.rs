@@ -1,0 +1,127 @@
+//! A name behind which the router chooses: its rules, its candidates, and the mind that has learnt of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use atp_core::{Price, Weights};
+use atp_routing::bandit::Strategy;
+use atp_routing::candidate::CandidateFacts;
+use atp_routing::decide::{Mind, MindRules};
+use atp_routing::journal::Why;
+use atp_routing::sticky::StickyRules;
+
+use super::log::Due;
+use crate::live::Route;
+use crate::snapshot::{Manner, ModelFacts, RouteRules, Sticky};
+use crate::sync::{Mutex, MutexGuard, lock};
+
+/// One such name.
+pub(crate) struct Choice {
+    pub(crate) rules: RouteRules,
+    /// In configured order: an arm of the bandit is a place here.
+    pub(crate) arms: Box<[Arm]>,
+    pub(crate) mind_rules: MindRules,
+    thinking: Arc<Thinking>,
+}
+
+/// One model that may answer.
+pub(crate) struct Arm {
+    pub(crate) route: Arc<Route>,
+    pub(crate) facts: ModelFacts,
+    /// What its tokens cost where they cost most: a ceiling must hold whichever of its targets answers.
+    pub(crate) price: Option<Price>,
+}
+
+/// What a route decides by, and whether the journal holds all of it.
+struct Thinking {
+    mind: Mutex<Mind>,
+    due: Due,
+}
+
+impl Choice {
+    /// The choice of `rules` among `arms`. What was learnt by the one of the same name `before` is taken over:
+    /// the very mind where nothing has changed, else what it knows of models that are still there.
+    pub(crate) fn new(rules: &RouteRules, arms: Box<[Arm]>, before: Option<&Self>) -> Self {
+        let mind_rules = mind_rules(rules, &arms);
+        let why = if before.is_some() { Why::Reload } else { Why::Start };
+        let same = before.filter(|before| before.mind_rules == mind_rules);
+        let thinking = same.map_or_else(
+            || {
+                let mut mind = Mind::new(mind_rules.clone());
+                if let Some(before) = before {
+                    mind.adopt(&before.mind());
+                }
+                Arc::new(Thinking { mind: Mutex::new(mind), due: Due::new(why) })
+            },
+            |before| Arc::clone(&before.thinking),
+        );
+        Self { rules: rules.clone(), arms, mind_rules, thinking }
+    }
+
+    /// What it decides by. Held for a decision or a lesson, never across an await.
+    pub(crate) fn mind(&self) -> MutexGuard<'_, Mind> {
+        lock(&self.thinking.mind)
+    }
+
+    /// Whether the journal holds all that the mind was made of.
+    pub(super) fn due(&self) -> &Due {
+        &self.thinking.due
+    }
+
+    /// The place of a model among the candidates.
+    pub(crate) fn arm_of(&self, model: &str) -> Option<usize> {
+        self.arms.iter().position(|arm| *arm.route.name == *model)
+    }
+
+    /// What counts how much, where the request leaves it open.
+    pub(crate) fn weights(&self, quality: atp_core::Quality) -> Weights {
+        self.rules.weights.unwrap_or_else(|| Weights::of(quality))
+    }
+}
+
+impl Arm {
+    /// The candidate behind `route`.
+    pub(crate) fn new(route: Arc<Route>, facts: ModelFacts) -> Self {
+        let prices = route.lanes.iter().map(|lane| lane.price_of(&lane.model_for("", None)));
+        // One target without a price makes the model's unknown.
+        let price = prices.reduce(|one, other| {
+            let (one, other) = (one?, other?);
+            Some(if other.input + other.output > one.input + one.output { other } else { one })
+        });
+        Self { route, facts, price: price.flatten() }
+    }
+}
+
+fn mind_rules(rules: &RouteRules, arms: &[Arm]) -> MindRules {
+    let Sticky { session, prefix, ttl } = rules.sticky;
+    MindRules {
+        route: Arc::clone(&rules.name),
+        candidates: arms.iter().map(facts).collect(),
+        strategy: match &rules.manner {
+            Manner::One(strategy) => *strategy,
+            Manner::Several(_) => Strategy::default(),
+        },
+        explore: rules.explore,
+        prior_weight: rules.prior_weight,
+        half_life_ms: millis(rules.half_life),
+        sticky: StickyRules { session, prefix, ttl_ms: millis(ttl) },
+    }
+}
+
+fn facts(arm: &Arm) -> CandidateFacts {
+    let ModelFacts { quality, latency_p95, context, capabilities, safety, data_scopes, .. } = &arm.facts;
+    CandidateFacts {
+        quality: *quality,
+        p95_ms: latency_p95.map(millis),
+        context: *context,
+        capabilities: *capabilities,
+        safety: *safety,
+        scopes: data_scopes.clone(),
+        price: arm.price,
+        ..CandidateFacts::named(Arc::clone(&arm.route.name))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

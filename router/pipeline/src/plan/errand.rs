@@ -1,0 +1,146 @@
+//! Requests that the router makes itself: a challenger in the shadow, a judge, an arbiter.
+//!
+//! They go the way of every request from the budget on, in the lowest class and under the name
+//! [`TENANT`], so that they wait behind the callers they are for, and the books tell what they cost. Nobody
+//! else is billed, limited or told. Their answers are read to the end, up to [`MOST`] bytes.
+
+use std::future::poll_fn;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use atp_core::{
+    Caller, Error, ErrorKind, Exchange, Finish, MicroUsd, Payload, Qos, RequestId, Restarts, Reuse, Rope, Usage,
+};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method};
+use rand::RngExt;
+
+use crate::clock;
+use crate::live::Live;
+use crate::pipeline::Shared;
+use crate::settle;
+use crate::stack::{self, Step};
+
+/// Whose requests they are, in the books and at the models.
+const TENANT: &str = "atp-router";
+
+/// The longest answer that is read.
+pub(super) const MOST: usize = 1 << 20;
+
+static CALLER: LazyLock<Arc<Caller>> = LazyLock::new(|| {
+    let name: Arc<str> = Arc::from(TENANT);
+    // No place in the configuration: its flows and accounts are looked up by name, and there are none.
+    let nowhere = usize::MAX;
+    Arc::new(Caller {
+        key: Arc::clone(&name),
+        tenant: name,
+        index: nowhere,
+        tenant_index: nowhere,
+        qos: Qos::Bronze,
+        hints: None,
+    })
+});
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// All of its bytes.
+    pub(super) bytes: Bytes,
+    /// Why it ended.
+    pub(super) finish: Option<Finish>,
+    /// What it used and cost, where that is known.
+    pub(super) usage: Option<Usage>,
+    pub(super) cost: Option<MicroUsd>,
+    /// How long it took.
+    pub(super) latency: Duration,
+}
+
+/// A request like `of`, to be sent by the router itself to the model of this name.
+pub(super) fn copy(of: &Exchange, model: &Arc<str>, body: Rope, now: Instant) -> Exchange {
+    Exchange {
+        id: RequestId::from_parts(clock::unix_ms(now), rand::rng().random()),
+        caller: Arc::clone(&CALLER),
+        operation: of.operation,
+        // The name that stands in the body: what differs from it is put right on the way out.
+        model: Arc::clone(&of.model),
+        method: of.method.clone(),
+        path: Arc::clone(&of.path),
+        headers: of.headers.clone(),
+        payload: Payload::Rope(body),
+        fields: of.fields.clone(),
+        stream: of.stream,
+        qos: Qos::Bronze,
+        session: Some(Arc::clone(model)),
+        reuse: Reuse::Forbidden,
+        restarts: Restarts::Refused,
+        patience: None,
+        hints: None,
+        received: now,
+    }
+}
+
+/// A question of the router's own, in the words of the callers' dialect.
+pub(super) fn question(shared: &Shared, system: &str, user: &str, most: u64, now: Instant) -> Exchange {
+    let chat = (shared.dialect.chat)(system, user, most);
+    Exchange {
+        id: RequestId::from_parts(clock::unix_ms(now), rand::rng().random()),
+        caller: Arc::clone(&CALLER),
+        operation: chat.operation,
+        model: Arc::from(chat.fields.model.as_deref().unwrap_or_default()),
+        method: Method::POST,
+        path: Arc::from(chat.path),
+        headers: HeaderMap::new(),
+        payload: Payload::Rope(chat.body),
+        fields: chat.fields,
+        stream: false,
+        qos: Qos::Bronze,
+        session: None,
+        reuse: Reuse::Forbidden,
+        restarts: Restarts::Refused,
+        patience: None,
+        hints: None,
+        received: now,
+    }
+}
+
+/// Sends a request to the model `name`, and reads its answer.
+///
+/// # Errors
+///
+/// As any exchange; [`ErrorKind::ModelNotFound`] where there is no such model any more, and
+/// [`ErrorKind::ProviderGarbled`] for an answer that is too long.
+pub(super) async fn run(
+    shared: &Arc<Shared>,
+    live: &Arc<Live>,
+    name: &str,
+    mut exchange: Exchange,
+) -> Result<Heard, Error> {
+    let began = clock::now();
+    let found = live.find_model(name);
+    let mut books = settle::open(Arc::clone(shared), &exchange, None);
+    books.enter(Step::Plan);
+    let reply = match stack::steps(&mut books, live, found, &mut exchange).await {
+        Ok((begun, rescue)) => books.answer(begun.opening, begun.now, rescue),
+        Err(error) => books.refuse(error),
+    };
+    let mut body = reply.result?.body;
+    let bytes = match body.as_mut().take_full() {
+        Some(whole) => whole,
+        None => {
+            let mut all = BytesMut::new();
+            while let Some(chunk) = poll_fn(|cx| body.as_mut().poll_chunk(cx)).await {
+                all.extend_from_slice(&chunk?);
+                if all.len() > MOST {
+                    return Err(Error::provider(ErrorKind::ProviderGarbled, "the answer is longer than it may be"));
+                }
+            }
+            all.freeze()
+        }
+    };
+    let report = body.report();
+    if let Some(failure) = &report.failure {
+        return Err(failure.clone());
+    }
+    let latency = clock::now().saturating_duration_since(began);
+    Ok(Heard { bytes, finish: report.finish, usage: report.usage, cost: body.cost(), latency })
+}
