@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::explain::{self, Ground};
 use super::{Dice, Mind, Request, Scale};
-use crate::bandit::{ArmNow, Pick, Scored};
+use crate::bandit::{ArmNow, Pick, Scored, Strategy};
 use crate::candidate::{self, CandidateNow};
 
 /// How far ahead in score another model has to be for a prompt's beginning to leave the one that has it in its
@@ -58,7 +58,7 @@ pub(super) fn plan(mind: &Mind, request: &Request, now: &[CandidateNow]) -> (Pla
     desk.fill();
     let Chosen { order, ground, explored } = desk.choose();
     let candidates = desk.candidates;
-    let (strategy, reason) = explain::of(mind, request, &candidates, &order, ground);
+    let (strategy, reason) = explain::of(mind, request, &candidates, &order, (ground, explored));
     // A model that was chosen only to learn about it is bound to nobody: a whole conversation would otherwise
     // be spent on one draw.
     let bind = order.first().copied().filter(|_| !explored);
@@ -194,9 +194,8 @@ impl Desk<'_> {
         let Some(arm) = self.mind.sticky.prefix(keys, self.request.now_ms).filter(may) else {
             return (pick.chosen, ground);
         };
-        let best = best(pick);
-        let worth = |arm: usize| self.candidates.get(arm).map_or(0.0, |each| each.terms.score - each.terms.bonus);
-        if worth(best) > worth(arm) + WARM {
+        let best = self.best(pick);
+        if self.worth(best) > self.worth(arm) + WARM {
             return (pick.chosen, ground);
         }
         // What the bandit would give to the best goes to the habitual one; what it spends on learning stays.
@@ -205,6 +204,19 @@ impl Desk<'_> {
             self.add_probability(arm, moved);
         }
         (if pick.chosen == best { arm } else { pick.chosen }, Ground::Prefix)
+    }
+
+    /// The first of those that look best, curiosity left aside.
+    fn best(&self, pick: &Pick) -> usize {
+        let better = |best: usize, each: &Scored| if self.worth(each.arm) > self.worth(best) { each.arm } else { best };
+        let first = pick.scored.first().map_or(pick.chosen, |each| each.arm);
+        pick.scored.iter().fold(first, better)
+    }
+
+    /// What an arm is expected to be worth. An upper confidence bound has the bonus in its score, the others not.
+    fn worth(&self, arm: usize) -> f64 {
+        let terms = self.candidates.get(arm).map_or_else(Terms::default, |each| each.terms);
+        if self.mind.rules.strategy == Strategy::Ucb { terms.score - terms.bonus } else { terms.score }
     }
 
     fn add_probability(&mut self, arm: usize, more: f64) {
@@ -245,17 +257,6 @@ impl Desk<'_> {
         self.add_probability(first, 1.0);
         Chosen { order: soft, ground: Ground::Quality, explored: false }
     }
-}
-
-/// The arm that looks best to the bandit: the one that it picks without exploring, else the likeliest.
-fn best(pick: &Pick) -> usize {
-    if !pick.explored {
-        return pick.chosen;
-    }
-    let likelier = |left: &&Scored, right: &&Scored| {
-        left.terms.probability.total_cmp(&right.terms.probability).then(right.arm.cmp(&left.arm))
-    };
-    pick.scored.iter().max_by(likelier).map_or(pick.chosen, |each| each.arm)
 }
 
 /// The first answers, the second is tried next, and the last is the last resort: one of three or more, or

@@ -33,7 +33,7 @@ pub(super) fn of(
     request: &Request,
     candidates: &[Candidate],
     order: &[usize],
-    ground: Ground,
+    (ground, explored): (Ground, bool),
 ) -> (Arc<str>, Arc<str>) {
     let strategy = match ground {
         Ground::Score | Ground::Fallback => mind.rules.strategy.label(),
@@ -43,7 +43,12 @@ pub(super) fn of(
         Ground::Nobody => "none",
     };
     let first = order.first().and_then(|arm| candidates.get(*arm));
-    let reason = first.map_or_else(|| nobody(candidates), |first| chosen(mind, request, candidates, first, ground));
+    let reason = first.map_or_else(
+        || nobody(candidates),
+        |first| {
+            if explored { tried(first) } else { chosen(mind, request, candidates, first, ground) }
+        },
+    );
     (Arc::from(strategy), Arc::from(reason))
 }
 
@@ -56,9 +61,6 @@ fn chosen(mind: &Mind, request: &Request, candidates: &[Candidate], first: &Cand
         Ground::Score | Ground::Fallback => score(&mut text, mind, first, considered, ground),
         Ground::Only => write!(text, "{model} is the only one of {} candidates that may answer", candidates.len()),
         Ground::Session => write!(text, "{model} answered this session last and keeps it"),
-        Ground::Prefix if first.terms.probability < 0.5 => {
-            write!(text, "{model} is tried to learn about it (probability {:.3})", first.terms.probability)
-        }
         Ground::Prefix => write!(text, "{model} answered the same beginning last and has it in its cache"),
         Ground::Quality => {
             let missed = first.dropped.map_or("quality", |dropped| dropped.label());
@@ -74,16 +76,17 @@ fn chosen(mind: &Mind, request: &Request, candidates: &[Candidate], first: &Cand
     text
 }
 
+fn tried(first: &Candidate) -> String {
+    let (model, terms) = (&first.model, &first.terms);
+    format!("{model} is tried to learn about it, with a probability of {:.3}", terms.probability)
+}
+
 fn score(text: &mut String, mind: &Mind, first: &Candidate, considered: usize, ground: Ground) -> std::fmt::Result {
     let (model, terms) = (&first.model, &first.terms);
     if ground == Ground::Fallback {
         text.push_str("no active candidate is acceptable: ");
     }
-    let how = match mind.rules.strategy {
-        Strategy::Cheapest => "is the cheapest",
-        Strategy::Contextual | Strategy::Ucb | Strategy::Thompson if terms.probability < 0.5 => "was drawn",
-        Strategy::Contextual | Strategy::Ucb | Strategy::Thompson => "scores best",
-    };
+    let how = if mind.rules.strategy == Strategy::Cheapest { "is the cheapest" } else { "scores best" };
     write!(
         text,
         "{model} {how} of {considered} acceptable with {:.3} (quality {:.2}, cost {:.2}, latency {:.2}, reliability {:.2}, \
