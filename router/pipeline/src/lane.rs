@@ -123,23 +123,18 @@ impl Lane {
         }
     }
 
-    /// One try: sends `payload`, with every timer lowered to what is `left` of the exchange.
+    /// One try: sends `payload`, for at most `ceiling` output tokens, with every timer lowered to what is
+    /// `left` of the exchange.
     pub(crate) fn ask<'a>(
         &'a self,
         exchange: &'a Exchange,
         model: &'a str,
         payload: Payload,
         continuity: Continuity<'a>,
+        ceiling: Option<u64>,
         left: Duration,
     ) -> BoxFuture<'a, Result<Answer, Error>> {
-        self.provider.call(Try {
-            exchange,
-            model,
-            payload,
-            continuity,
-            ceiling: None,
-            timeouts: self.timeouts.capped(left),
-        })
+        self.provider.call(Try { exchange, model, payload, continuity, ceiling, timeouts: self.timeouts.capped(left) })
     }
 
     /// How a try ended that failed with `error`, when its caller's patience was `patience`.

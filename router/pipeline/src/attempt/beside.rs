@@ -62,7 +62,8 @@ impl<'a> Walker<'a> {
         };
         let model = lane.model_for(&exchange.model, self.star);
         self.books.try_begins(*target, &model, now, left);
-        let trial = Trial::new(exchange, lane.ask(exchange, &model, payload, self.continuity, left));
+        let ceiling = self.books.ceiling(self.continuity);
+        let trial = Trial::new(exchange, lane.ask(exchange, &model, payload, self.continuity, ceiling, left));
         let mut first = (trial, self.books.run().cloned());
         let Some((again, at)) = again.zip(self.hedges_at(now)) else { return alone(&mut first).await };
         if let Some(tried) = clock::before(at, alone(&mut first)).await {
@@ -114,7 +115,8 @@ impl<'a> Walker<'a> {
     async fn race(&mut self, target: &mut usize, mut first: Running<'_>, second: Second<'a>, again: &Rope) -> Tried {
         let left = self.bounds.deadline.saturating_duration_since(clock::now());
         let model = Arc::clone(&second.model);
-        let asked = second.lane.ask(self.exchange, &model, Payload::Rope(again.clone()), self.continuity, left);
+        let (payload, ceiling) = (Payload::Rope(again.clone()), self.books.ceiling(self.continuity));
+        let asked = second.lane.ask(self.exchange, &model, payload, self.continuity, ceiling, left);
         let run = second.turn.as_ref().and_then(Turn::run).cloned();
         let mut other = (Trial::new(self.exchange, asked), run);
         match sooner(&mut first, &mut other).await {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use atp_core::answer::BoxBody;
 use atp_core::port::BoxFuture;
-use atp_core::{AnswerBody, Error, ErrorKind, MicroUsd, Report};
+use atp_core::{AnswerBody, Error, ErrorKind, Finish, MicroUsd, Report};
 use bytes::Bytes;
 
 use super::{Books, Ending};
@@ -29,6 +29,8 @@ pub(crate) struct Body {
     ended: bool,
     /// Where it is a stream that may be gone on with.
     safety: Option<Box<Safety>>,
+    /// The last report of a stream that was ended because no more of it can be paid for.
+    cut: Option<Box<Report>>,
 }
 
 /// What a stream has against breaking off.
@@ -44,7 +46,7 @@ struct Safety {
 
 impl Body {
     pub(crate) fn new(books: Books, inner: BoxBody, held: smallvec::SmallVec<Held>, ended: bool) -> Self {
-        Self { books: Some(books), inner: Some(inner), held: held.into_iter(), ended, safety: None }
+        Self { books: Some(books), inner: Some(inner), held: held.into_iter(), ended, safety: None, cut: None }
     }
 
     /// The same body, with what it takes to go on should it break off.
@@ -54,14 +56,31 @@ impl Body {
         self
     }
 
-    /// Notes a piece of the answer that goes out.
-    fn count(&mut self, bytes: usize) {
+    /// Notes a piece of the answer, and returns what of it goes out.
+    fn count(&mut self, piece: Bytes) -> Bytes {
         if let Some(safety) = &mut self.safety {
             safety.pieces += 1;
         }
-        if let Some(bill) = self.books.as_mut().and_then(|books| books.bill.as_mut()) {
-            bill.piece(bytes);
+        let Some(books) = &mut self.books else { return piece };
+        if let Some(bill) = &mut books.bill {
+            bill.piece(piece.len());
         }
+        let report = self.inner.as_ref().map_or(&NOTHING, |inner| inner.report());
+        books.meter(piece, report)
+    }
+
+    /// Ends a stream of which no more can be paid for, at once: what ends it properly, and its provider's
+    /// work.
+    fn cut_short(&mut self) -> Option<Bytes> {
+        let end = self.books.as_ref().filter(|books| !books.closed)?.cut_short()?;
+        let report = self.report().clone();
+        let report = Report { finish: Some(Finish::Length), complete: true, failure: None, ..report };
+        (self.held, self.ended) = (smallvec::SmallVec::new().into_iter(), true);
+        if let Some(books) = &mut self.books {
+            books.close(Ending::Served, &report);
+        }
+        (self.inner, self.cut) = (None, Some(Box::new(report)));
+        Some(end)
     }
 
     /// Whether gold has taken the slot.
@@ -136,9 +155,11 @@ impl AnswerBody for Body {
             if let Err(error) = ready!(this.poll_going(cx)) {
                 return Poll::Ready(Some(Err(error)));
             }
+            if let Some(end) = this.cut_short() {
+                return Poll::Ready(Some(Ok(end)));
+            }
             if let Some(chunk) = this.held.next() {
-                this.count(chunk.len());
-                return Poll::Ready(Some(Ok(chunk)));
+                return Poll::Ready(Some(Ok(this.count(chunk))));
             }
             let error = if !this.ended && this.gives_way(cx) {
                 this.preempted()
@@ -148,10 +169,7 @@ impl AnswerBody for Body {
                     return Poll::Ready(None);
                 };
                 match ready!(inner.as_mut().poll_chunk(cx)) {
-                    Some(Ok(chunk)) => {
-                        this.count(chunk.len());
-                        return Poll::Ready(Some(Ok(chunk)));
-                    }
+                    Some(Ok(chunk)) => return Poll::Ready(Some(Ok(this.count(chunk)))),
                     Some(Err(error)) => error,
                     None => {
                         this.close(Ending::Served);
@@ -167,7 +185,7 @@ impl AnswerBody for Body {
     }
 
     fn report(&self) -> &Report {
-        if let Some(told) = self.safety.as_ref().and_then(|safety| safety.told.as_ref()) {
+        if let Some(told) = self.cut.as_deref().or(self.safety.as_ref().and_then(|safety| safety.told.as_ref())) {
             return told;
         }
         self.inner.as_ref().map_or(&NOTHING, |inner| inner.report())
@@ -179,7 +197,7 @@ impl AnswerBody for Body {
             return None;
         }
         let whole = this.inner.as_mut()?.as_mut().take_full()?;
-        this.count(whole.len());
+        let whole = this.count(whole);
         this.close(Ending::Served);
         Some(whole)
     }
