@@ -5,6 +5,7 @@
 //! The same seed gives the same bytes. `make lab` writes `docs/flow-control.md` with it.
 
 mod agenda;
+pub mod arms;
 mod control;
 mod dice;
 mod paper;

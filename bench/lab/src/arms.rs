@@ -1,0 +1,80 @@
+//! Arms: which model answers, played against models of which only the laboratory knows how good they are.
+//!
+//! The bandit is the product's own (`atp_routing::bandit`); time is given, answers end seconds later,
+//! scores come minutes later, for some of them. Each way of choosing meets the same requests, and a model makes the
+//! same of a request whoever asks it.
+
+mod change;
+mod drift;
+mod policy;
+mod run;
+mod steady;
+mod world;
+
+use crate::paper::{Section, percent, summary};
+use crate::plot::Ink;
+use crate::scenario::Scale;
+use policy::Way;
+use run::Run;
+
+/// The folder of the page's plots, and the page's name.
+pub const PAGE: &str = "routing";
+
+const CHAPTERS: [(&str, fn(Scale) -> Section); 3] =
+    [("steady", steady::play), ("drift", drift::play), ("change", change::play)];
+
+/// Plays every chapter, or the one of this name.
+#[must_use]
+pub fn play(scale: Scale, only: Option<&str>) -> Vec<Section> {
+    let wanted = |name: &str| only.is_none_or(|only| only == name);
+    CHAPTERS.iter().filter(|(name, _)| wanted(name)).map(|(_, chapter)| chapter(scale)).collect()
+}
+
+/// The page of all chapters.
+#[must_use]
+pub fn page(sections: &[Section]) -> String {
+    let chapters: Vec<String> = sections.iter().map(|section| section.markdown(PAGE)).collect();
+    let page = include_str!("arms/page.md").replace("<!-- aims -->\n", &summary(sections));
+    page.replace("<!-- chapters -->\n", &chapters.join("\n"))
+}
+
+/// How many seeds everything is played with.
+fn seeds(scale: Scale) -> u64 {
+    match scale {
+        Scale::Full => 40,
+        Scale::Quick => 10,
+    }
+}
+
+/// One way of choosing, once per seed.
+type Runs = (Way, Vec<Run>);
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len().max(1) as f64;
+    values.sum::<f64>() / count
+}
+
+/// How lines are told apart: ours first, the others by place.
+fn ink(place: usize) -> Ink {
+    if place == 0 { Ink::Ours } else { Ink::Other(place - 1) }
+}
+
+/// The rows that chapters have in common: reward on average and in the worst run, exploration, cost.
+fn common((way, runs): &Runs, (from, to): (usize, usize)) -> Vec<String> {
+    let rewards = || runs.iter().map(|run| run.reward(from, to));
+    let worst = rewards().fold(f64::INFINITY, f64::min);
+    vec![
+        way.name().to_owned(),
+        percent(mean(rewards())),
+        percent(worst),
+        percent(mean(runs.iter().map(Run::explored))),
+        format!("{:.2}", mean(runs.iter().map(Run::cost))),
+    ]
+}
+const HEAD: [&str; 5] = ["", "reward of the oracle's", "worst run", "explored", "$ per 1,000"];
+
+/// Reward over slices of a run, averaged over all runs, in percent of the oracle's.
+fn slices(runs: &[Run], length: usize, slice: usize) -> Vec<(f64, f64)> {
+    let at = |from: usize| mean(runs.iter().map(|run| run.reward(from, from + slice)));
+    (0..length / slice).map(|place| (((place + 1) * slice) as f64, 100.0 * at(place * slice))).collect()
+}
