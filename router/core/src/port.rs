@@ -7,10 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::answer::{Answer, Finish, Reply};
-use crate::body::Payload;
+use crate::body::{Payload, Rope};
 use crate::caller::Caller;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Exchange, Operation};
+use crate::fields::Fields;
 use crate::id::RequestId;
 use crate::money::MicroUsd;
 use crate::plan::{Decision, Observation, Plan};
@@ -79,8 +80,22 @@ pub struct Dialect {
     pub length: fn(Operation, &[u8]) -> Bytes,
     /// The text of an answer, for a judge or for a comparison; `None` where it has none.
     pub text: fn(Operation, &[u8]) -> Option<String>,
-    /// The body of a chat request: a system text, a user's text, the most output tokens.
-    pub chat: fn(&str, &str, u64) -> Bytes,
+    /// A chat request that the router makes itself: the model's name, a system text, a user's text, the most
+    /// output tokens.
+    pub chat: fn(&str, &str, &str, u64) -> Chat,
+}
+
+/// A chat request in a dialect's own words.
+#[derive(Debug, Clone)]
+pub struct Chat {
+    /// What it asks for.
+    pub operation: Operation,
+    /// The path below a provider's base URL.
+    pub path: &'static str,
+    /// The body.
+    pub body: Rope,
+    /// What a scan of it finds.
+    pub fields: Fields,
 }
 
 /// What is told about a model.

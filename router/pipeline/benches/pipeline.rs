@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use atp_core::port::{BoxFuture, Dialect, Gateway, Ledger, Provider, Try, UsageRow};
+use atp_core::port::{BoxFuture, Chat, Dialect, Gateway, Ledger, Provider, Try, UsageRow};
 use atp_core::{
     Answer, Caller, Error, Exchange, Features, Fields, FullBody, Operation, Payload, Price, Qos, RateFacts, Report,
     RequestId, Restarts, Reuse, Rope, Signs, Usage,
@@ -52,7 +52,12 @@ fn pipeline(rate: Option<RateLimit>) -> Option<Pipeline> {
         signs: |_, _| Signs::default(),
         length: |_, _| Bytes::new(),
         text: |_, _| None,
-        chat: |_, _, _| Bytes::new(),
+        chat: |_, _, _, _| Chat {
+            operation: Operation::Chat,
+            path: "",
+            body: Rope::new(),
+            fields: Fields::default(),
+        },
     };
     let parts = Parts { ledger: Arc::new(Forget), metrics, spawn: Arc::new(drop), dialect, journal: None };
     let targets = vec![Target::new(Arc::new(AtOnce("far".into())), "far-model")];

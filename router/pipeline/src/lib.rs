@@ -37,7 +37,7 @@ pub use snapshot::{
     CacheRules, Hedge, KeyLimit, MidStream, Model, OnDisconnect, Queue, RateLimit, RawProvider, Retries, Snapshot,
     Target, Tenant,
 };
-pub use view::{ArmStatus, ClusterStats, FlowView, ModelStatus};
+pub use view::{ArmStatus, ClusterStats, ExperimentStatus, FlowView, ModelStatus};
 
 /// The log target of the lines that tell how requests ended: failures at `warn` and `error`, all others
 /// at `debug`. A filter on it chooses which requests get a line.

@@ -26,6 +26,7 @@ use crate::limit::KeyState;
 use crate::metrics::{PipelineMetrics, RouteMetrics};
 use crate::money::Money;
 use crate::plan::known::Known;
+use crate::plan::lives::Lives;
 use crate::plan::{Asked, Choice};
 use crate::snapshot::{MidStream, Model, OnDisconnect, Queue, RawProvider, Retries, Snapshot, Target};
 
@@ -48,6 +49,8 @@ pub(crate) struct Live {
     /// The longest literal prefix first, so that the first match is the best.
     patterns: Vec<(Pattern, Arc<Route>)>,
     choices: Choices,
+    /// Where the models stand that routes may choose.
+    pub(crate) lives: Lives,
     raw: HashMap<Arc<str>, Arc<Route>>,
 }
 
@@ -132,6 +135,7 @@ impl Live {
             names: HashMap::new(),
             patterns: Vec::new(),
             choices: Choices::default(),
+            lives: Lives::default(),
             raw: HashMap::new(),
         };
         live.flow.set_weights(&live.tenants);
@@ -144,6 +148,7 @@ impl Live {
             live.add_model(model, pool, cache, known, metrics);
         }
         live.choices = Choices::resolve(snapshot, &live.names, before.map(|live| &live.choices));
+        live.lives = Lives::new(live.choices(), before.map(|live| &live.lives));
         // A stable sort: of two equally long prefixes the one with the longer suffix, then the one
         // configured first, wins.
         live.patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse((pattern.prefix.len(), pattern.suffix.len())));
@@ -217,7 +222,7 @@ impl Live {
     }
 
     /// Every route, in configured order.
-    pub(crate) fn choices(&self) -> impl Iterator<Item = &Arc<Choice>> {
+    pub(crate) fn choices(&self) -> impl Iterator<Item = &Arc<Choice>> + Clone {
         self.choices.all()
     }
 
@@ -229,7 +234,8 @@ impl Live {
         self.find_model(&exchange.model)
     }
 
-    fn find_model(&self, name: &str) -> Option<Found> {
+    /// Who serves the model of this name.
+    pub(crate) fn find_model(&self, name: &str) -> Option<Found> {
         if let Some(route) = self.names.get(name) {
             return Some(Found { route: Arc::clone(route), star: None });
         }

@@ -7,6 +7,7 @@
 //! The names that the mission fixes are not counted a second time: a collector, in
 //! `metrics/mission.rs`, derives them from these when they are asked for.
 
+mod experiments;
 mod flow;
 mod in_flight;
 mod mission;
@@ -26,6 +27,7 @@ use crate::cache::CacheFamilies;
 use crate::lane::TryOutcome;
 use crate::permit::Permits;
 
+pub(crate) use self::experiments::ExperimentMetrics;
 pub(crate) use self::flow::{FlowMetrics, HedgeOutcome};
 pub(crate) use self::money::MoneyMetrics;
 pub(crate) use self::plan::{Learnt, PlanMetrics};
@@ -60,6 +62,7 @@ pub struct PipelineMetrics {
     pub(crate) flow: FlowMetrics,
     pub(crate) money: MoneyMetrics,
     pub(crate) plan: PlanMetrics,
+    pub(crate) experiments: ExperimentMetrics,
 }
 
 /// What is counted by configured model.
@@ -151,6 +154,7 @@ impl PipelineMetrics {
             flow: FlowMetrics::register(registry)?,
             money: MoneyMetrics::register(registry)?,
             plan: PlanMetrics::register(registry)?,
+            experiments: ExperimentMetrics::register(registry)?,
         })
     }
 

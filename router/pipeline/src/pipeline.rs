@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use atp_core::port::{BoxFuture, Dialect, Gateway, Journal, Ledger, ModelCard, Outcome};
 use atp_core::{Caller, Decision, Error, Exchange, Observation, Operation, Plan, Reply, RequestId, Status, Weight};
+use atp_routing::lifecycle::Standing;
 
 use crate::REQUESTS;
 use crate::attempt::Budget;
@@ -18,7 +19,7 @@ use crate::money::BudgetView;
 use crate::plan::{self, Memory};
 use crate::snapshot::{OnDisconnect, Snapshot};
 use crate::stack::{self, Call};
-use crate::view::{ArmStatus, ClusterStats, FlowView, ModelStatus, WeightView};
+use crate::view::{ArmStatus, ClusterStats, ExperimentStatus, FlowView, ModelStatus, WeightView};
 
 /// What the pipeline is put together from, once.
 pub struct Parts {
@@ -177,16 +178,29 @@ impl Pipeline {
         plan::clusters(&self.0.live.load(), clock::now())
     }
 
-    /// Overrules where a model stands in its life, until this is done again; `None` lets the configuration
-    /// hold. Stays over reloads. `false` where no route may choose such a model.
+    /// The challengers of every route, and how they do.
     #[must_use]
-    pub fn set_status(&self, model: &str, status: Option<Status>) -> bool {
-        let live = self.0.live.load();
-        let arm = live.choices().find_map(|choice| choice.arms.get(choice.arm_of(model)?));
-        arm.is_some_and(|arm| {
-            arm.route.known.set_status(status);
-            true
-        })
+    pub fn experiments(&self) -> Vec<ExperimentStatus> {
+        plan::experiments(&self.0.live.load(), clock::now())
+    }
+
+    /// Where every model stands in its life that some route may choose.
+    #[must_use]
+    pub fn lifecycle(&self) -> Vec<Standing> {
+        self.0.live.load().lives.view()
+    }
+
+    /// Keeps a model at a status, over reloads too, until it is unpinned. `false` where no route may choose such
+    /// a model.
+    #[must_use]
+    pub fn pin(&self, model: &str, status: Status) -> bool {
+        plan::lives::pin(&self.0, &self.0.live.load(), model, status, clock::unix_ms(clock::now()))
+    }
+
+    /// Lets evidence decide on a model again. `false` where it was not pinned.
+    #[must_use]
+    pub fn unpin(&self, model: &str) -> bool {
+        plan::lives::unpin(&self.0.live.load(), model, clock::unix_ms(clock::now()))
     }
 
     /// Changes a tenant's weight, from now on and for who waits already, and returns the one before.

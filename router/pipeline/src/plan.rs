@@ -9,16 +9,22 @@
 //!
 //! Names of models never come here, and pay nothing for it.
 
+mod arbiter;
 mod choice;
 mod chosen;
 mod decide;
+mod ensemble;
+mod errand;
+mod judge;
 pub(crate) mod known;
 mod learn;
 mod leg;
 mod line;
+pub(crate) mod lives;
 mod log;
 mod memory;
 mod observe;
+mod shadow;
 mod signs;
 mod view;
 mod walk;
@@ -35,7 +41,7 @@ pub(crate) use self::decide::{QUALITIES, patience};
 pub(crate) use self::learn::{Ended, ended};
 pub(crate) use self::memory::Memory;
 pub(crate) use self::observe::observe;
-pub(crate) use self::view::{arms, clusters, models};
+pub(crate) use self::view::{arms, clusters, experiments, models};
 pub(crate) use self::walk::Reason;
 use self::walk::Walk;
 use crate::choose;
@@ -43,6 +49,7 @@ use crate::clock;
 use crate::live::Live;
 use crate::pipeline::Shared;
 use crate::settle;
+use crate::snapshot::Manner;
 use crate::stack::{self, Call, Step};
 
 /// A route, and the quality that its name was asked for with.
@@ -60,6 +67,7 @@ pub(crate) fn call(call: Call, asked: Asked, exchange: Exchange) -> BoxFuture<'s
 
 async fn run(call: Call, asked: Asked, mut exchange: Exchange) -> Reply {
     let Call { shared, live, left, .. } = call;
+    exchange.patience = patience(&exchange).or(exchange.patience);
     let mut books = settle::open(Arc::clone(&shared), &exchange, left.clone());
     if let Err(error) = stack::admit(&mut books, &live, &exchange) {
         return books.refuse(error);
@@ -71,10 +79,21 @@ async fn run(call: Call, asked: Asked, mut exchange: Exchange) -> Reply {
         Err(error) => return books.refuse(error),
     };
     shared.memory.keep(&basis, clock::unix_ms(now));
-    exchange.patience = patience(&exchange).or(exchange.patience);
     books.chosen = Some(Box::new(Chosen::new(Arc::clone(&basis), now)));
+    let challenge = shadow::draw(&shared, &live, &asked.choice, &basis, &exchange, now);
+    if let (Some(challenge), Some(chosen)) = (&challenge, &mut books.chosen) {
+        chosen.events.push(challenge.event());
+    }
+    let choice = Arc::clone(&asked.choice);
     let walk = Walk::new(shared, live, asked.choice, basis, exchange, now).left_by(left);
-    Box::pin(walk.go(books, now)).await
+    let reply = match &choice.rules.manner {
+        Manner::One(_) => Box::pin(walk.go(books, now)).await,
+        Manner::Several(rules) => Box::pin(ensemble::go(walk, rules, books, now)).await,
+    };
+    match challenge {
+        Some(challenge) => challenge.listen(reply),
+        None => reply,
+    }
 }
 
 /// The plan that an exchange would get, which leaves no trace.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use atp_core::{Grade, Price, Qos, Status, Weight};
+use atp_core::{Grade, MicroUsd, Price, Qos, Status, Weight};
 use atp_routing::estimate::Accuracy;
+use atp_routing::experiment::Standing;
 use serde::Serialize;
 
 /// Everything at one moment. Counters are read one by one, so that sums may be off by requests that
@@ -192,6 +193,21 @@ pub struct ModelStatus {
     pub latency_p95: Option<Duration>,
     /// How far estimates of its tokens and cost were off of late.
     pub accuracy: Accuracy,
+}
+
+/// The challengers of one route.
+#[derive(Debug, Clone, Serialize)]
+pub struct ExperimentStatus {
+    /// The route.
+    pub route: Arc<str>,
+    /// The share of its requests that a challenger answers too, from 0 to 1.
+    pub share: f64,
+    /// What that may cost in a day, in whole micro-dollars.
+    pub max_per_day: MicroUsd,
+    /// The model that compares, or `signs`.
+    pub judge: Arc<str>,
+    /// Each challenger and how it does, in the order in which they were first asked.
+    pub challengers: Vec<(Arc<str>, Standing)>,
 }
 
 /// One kind of work of one route.

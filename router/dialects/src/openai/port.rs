@@ -1,10 +1,12 @@
 //! What the request path needs to know of this dialect.
 
-use atp_core::port::Dialect;
-use atp_core::{Exchange, Features, Operation, Signs};
+use atp_core::port::{Chat, Dialect};
+use atp_core::{Exchange, Features, Operation, Rope, Signs};
 use bytes::Bytes;
 
+use super::chat::{Delivery, Question};
 use super::errors;
+use crate::scan::scan;
 
 /// This dialect, as the request path sees it.
 #[must_use]
@@ -36,6 +38,10 @@ fn text(_operation: Operation, _answer: &[u8]) -> Option<String> {
     None
 }
 
-fn chat(_system: &str, _user: &str, _most: u64) -> Bytes {
-    Bytes::new()
+fn chat(model: &str, system: &str, user: &str, most: u64) -> Chat {
+    let question = Question { model, system: Some(system), prompt: user, max_tokens: Some(most) };
+    let body = Rope::from(question.body(Delivery::Whole));
+    // Made by a serialiser: it is an object, and a scan of it finds what was put in.
+    let fields = scan(&body).unwrap_or_default();
+    Chat { operation: Operation::Chat, path: "/chat/completions", body, fields }
 }

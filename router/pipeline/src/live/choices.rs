@@ -58,7 +58,7 @@ impl Choices {
     }
 
     /// The routes, in configured order.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Choice>> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Choice>> + Clone {
         self.all.iter()
     }
 

@@ -11,6 +11,7 @@ use atp_routing::journal::Why;
 use atp_routing::sticky::StickyRules;
 
 use super::log::Due;
+use super::shadow::Trials;
 use crate::live::Route;
 use crate::snapshot::{Manner, ModelFacts, RouteRules, Sticky};
 use crate::sync::{Mutex, MutexGuard, lock};
@@ -22,6 +23,8 @@ pub(crate) struct Choice {
     pub(crate) arms: Box<[Arm]>,
     pub(crate) mind_rules: MindRules,
     thinking: Arc<Thinking>,
+    /// What is known of its challengers.
+    pub(crate) trials: Arc<Trials>,
 }
 
 /// One model that may answer.
@@ -55,7 +58,8 @@ impl Choice {
             },
             |before| Arc::clone(&before.thinking),
         );
-        Self { rules: rules.clone(), arms, mind_rules, thinking }
+        let trials = before.map_or_else(Arc::default, |before| Arc::clone(&before.trials));
+        Self { rules: rules.clone(), arms, mind_rules, thinking, trials }
     }
 
     /// What it decides by. Held for a decision or a lesson, never across an await.

@@ -18,7 +18,7 @@ use rand::RngExt;
 
 use super::choice::Arm;
 use super::chosen::Basis;
-use super::{Asked, log};
+use super::{Asked, log, shadow};
 use crate::clock;
 use crate::live::{Live, Route};
 use crate::money;
@@ -82,9 +82,13 @@ pub(super) fn would(
     basis(asked, question, plan).map(|basis| basis.plan)
 }
 
-fn basis(asked: &Asked, question: Question, plan: Plan) -> Result<Basis, Error> {
+fn basis(asked: &Asked, question: Question, mut plan: Plan) -> Result<Basis, Error> {
     if plan.order.is_empty() {
         return Err(nobody(&plan));
+    }
+    let rules = asked.choice.rules.experiment.as_ref();
+    if let Some(arm) = rules.and_then(|rules| shadow::challenger(rules, &asked.choice, &plan)) {
+        plan.roles.insert(plan.roles.len().min(1), (Role::Challenger, arm));
     }
     let Question { request, now: candidates, ask } = question;
     let scale = Scale::of(&request.needs, &asked.choice.mind_rules.candidates, &candidates);

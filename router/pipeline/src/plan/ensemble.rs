@@ -5,19 +5,17 @@
 //! ([`atp_routing::consensus`]); who is not needed any more is dropped at once. What the others have cost is
 //! part of the exchange's cost: whoever asks a panel pays it.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
 use atp_core::port::BoxFuture;
-use atp_core::{Error, ErrorKind, Operation, Reply, Usage};
+use atp_core::{Error, ErrorKind, Reply};
 use atp_routing::consensus::{Panel, Rule, Verdict};
 use bytes::Bytes;
 
 use super::leg::{Came, Leg};
-use super::learn::{self, Short};
 use super::walk::Walk;
 use super::{arbiter, signs};
 use crate::clock;
@@ -32,81 +30,191 @@ struct Member {
 }
 
 /// What it said.
-struct Said {
-    came: Came,
-    /// All bytes of the answer; none where it is too long to be held, or was kept from before.
+pub(super) struct Said {
+    pub(super) came: Came,
+    /// All bytes of the answer; none where nobody has to see them, or they are too many to be held.
     bytes: Option<Bytes>,
 }
 
-/// The members, while they are asked and after.
+/// Whether a member's answer is read before it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    Whole,
+    /// It counts when it begins.
+    Begun,
+}
+
+/// Who is asked, who has answered, who has failed: each by its place among the members.
+#[derive(Default)]
 struct Members {
     arms: Vec<usize>,
     asking: Vec<Option<BoxFuture<'static, Member>>>,
     answered: Vec<Option<(Box<Leg>, Said)>>,
+    /// The last that came to nothing.
+    failed: Option<(Box<Leg>, Error)>,
 }
 
 /// Asks the first members of the plan, and answers with what comes of it.
 pub(super) async fn go(mut walk: Walk, rules: &Ensemble, mut own: Books, now: Instant) -> Reply {
-    let mut members = match gather(&mut walk, rules.size, now) {
-        Some(members) => members,
-        None => return own.refuse(alone()),
-    };
-    let weights: Vec<f64> = members.arms.iter().map(|arm| quality(&walk, *arm)).collect();
+    let mut members = Members::gather(&mut walk, rules, now);
+    let weights: Vec<f64> = members.arms.iter().map(|arm| walk.quality_of(*arm)).collect();
     let mut panel = Panel::new(&weights, rules.agree);
     let rule = rule(&rules.mode, members.arms.len());
-    let mut until = None;
-    let verdict = loop {
-        let ended = next(&mut members.asking, until).await;
-        let Some((place, Member { leg, result })) = ended else { break panel.clone().close(rule) };
-        match result {
-            Ok(said) => {
-                panel.answer(place, &text(&walk, &leg, &said));
-                until.get_or_insert_with(|| clock::now() + rules.patience);
-                if let Some(slot) = members.answered.get_mut(place) {
-                    *slot = Some((leg, said));
-                }
-            }
-            Err(error) => {
-                panel.fail(place);
-                walk.failed(&leg, &error);
-                walk.tries_of(&mut own, &leg.books);
-            }
-        }
-        // An arbiter hears everybody who comes in time.
-        let hears_all = matches!(rules.mode, EnsembleMode::Arbiter { .. });
-        match panel.verdict(rule) {
-            _ if hears_all && members.is_asking() => {}
-            Verdict::Wait => {}
-            verdict => break verdict,
-        }
-    };
-    let metrics = &walk.shared.metrics.experiments;
-    metrics.agreement(&rules.mode, panel.groups().first().map(|group| group.score));
+    let verdict = members.hear(&mut walk, &mut own, rules, &mut panel, rule).await;
+    let share = panel.groups().first().map(|group| group.score);
+    walk.shared.metrics.experiments.used(&rules.mode, share);
     let winner = match (&rules.mode, verdict) {
+        (_, Verdict::Wait | Verdict::Nothing) => None,
         (EnsembleMode::Arbiter { model, max_cost }, Verdict::Take { member, .. }) => {
             let texts = members.texts(&walk);
-            let asked = arbiter::choose(&walk, model, *max_cost, &texts, member).await;
-            walk.spends(&mut own, asked.usage, asked.cost);
-            asked.member
+            let chosen = arbiter::choose(&walk, model, *max_cost, &texts, member).await;
+            walk.spends(&mut own, chosen.usage, chosen.cost);
+            Some(chosen.member)
         }
-        (_, Verdict::Take { member, .. }) => member,
-        (_, Verdict::Wait | Verdict::Nothing) => return walk.refuse(own, alone()),
+        (_, Verdict::Take { member, .. }) => Some(member),
     };
-    finish(&walk, own, members, winner)
+    members.finish(walk, own, winner)
 }
 
-/// The members of the panel, as many as the plan has, each asked from now on.
-fn gather(walk: &mut Walk, size: usize, now: Instant) -> Option<Members> {
-    let mut members = Members { arms: Vec::new(), asking: Vec::new(), answered: Vec::new() };
-    while members.arms.len() < size.max(1) {
-        let Some((leg, route)) = walk.member(now) else { break };
-        let (live, shared) = (Arc::clone(&walk.live), Arc::clone(&walk.shared));
-        members.arms.push(leg.arm);
-        members.asking.push(Some(Box::pin(async move {
-            let (leg, result) = ask(leg, &live, &route, shared.dialect.signs as usize).await;
-            Member { leg, result }
-        })));
-        members.answered.push(None);
+fn rule(mode: &EnsembleMode, members: usize) -> Rule {
+    match mode {
+        EnsembleMode::FirstWin | EnsembleMode::Arbiter { .. } => Rule::FirstWin,
+        EnsembleMode::Quorum => Rule::Quorum(members / 2 + 1),
+        EnsembleMode::Weighted => Rule::Weighted,
     }
-    (!members.arms.is_empty()).then_some(members)
+}
+
+impl Members {
+    /// Asks as many members as the rules say and the plan has.
+    fn gather(walk: &mut Walk, rules: &Ensemble, now: Instant) -> Self {
+        let read = if rules.mode == EnsembleMode::FirstWin { Read::Begun } else { Read::Whole };
+        let mut members = Self::default();
+        while members.arms.len() < rules.size.max(1) {
+            let Some((leg, route)) = walk.member(now) else { break };
+            members.arms.push(leg.arm);
+            members.asking.push(Some(Box::pin(ask(leg, Arc::clone(&walk.live), route, read))));
+            members.answered.push(None);
+        }
+        members
+    }
+
+    /// Hears the members until the panel has a verdict, or the others have been waited for long enough.
+    async fn hear(
+        &mut self,
+        walk: &mut Walk,
+        own: &mut Books,
+        rules: &Ensemble,
+        panel: &mut Panel,
+        rule: Rule,
+    ) -> Verdict {
+        // An arbiter hears everybody who comes in time.
+        let hears_all = matches!(rules.mode, EnsembleMode::Arbiter { .. });
+        let mut until = None;
+        loop {
+            let ended = match until {
+                Some(until) => clock::before(until, self.next()).await,
+                None => Some(self.next().await),
+            };
+            let Some(Some((place, Member { leg, result }))) = ended else { return panel.clone().close(rule) };
+            match result {
+                Ok(said) => {
+                    panel.answer(place, &text(walk, &leg, &said));
+                    until.get_or_insert_with(|| clock::now() + rules.patience);
+                    if let Some(slot) = self.answered.get_mut(place) {
+                        *slot = Some((leg, said));
+                    }
+                }
+                Err(error) => {
+                    panel.fail(place);
+                    walk.failed(&leg, &error);
+                    own.counts_tries_of(&leg.books);
+                    self.failed = Some((leg, error));
+                }
+            }
+            match panel.verdict(rule) {
+                Verdict::Wait => {}
+                _ if hears_all && self.asking.iter().any(Option::is_some) => {}
+                verdict => return verdict,
+            }
+        }
+    }
+
+    /// The next member to come to its end; `None` where nobody is asked any more.
+    async fn next(&mut self) -> Option<(usize, Member)> {
+        poll_fn(|cx| {
+            let mut open = false;
+            for (place, slot) in self.asking.iter_mut().enumerate() {
+                let Some(asking) = slot else { continue };
+                if let Poll::Ready(member) = asking.as_mut().poll(cx) {
+                    *slot = None;
+                    return Poll::Ready(Some((place, member)));
+                }
+                open = true;
+            }
+            if open { Poll::Pending } else { Poll::Ready(None) }
+        })
+        .await
+    }
+
+    /// What was said, by whom.
+    fn texts(&self, walk: &Walk) -> Vec<(usize, String)> {
+        let said = self.answered.iter().enumerate().filter_map(|(place, slot)| Some((place, slot.as_ref()?)));
+        said.map(|(place, (leg, said))| (place, text(walk, leg, said))).collect()
+    }
+
+    /// The winner's answer goes out; the others end, and what they have cost is counted.
+    fn finish(self, walk: Walk, mut own: Books, winner: Option<usize>) -> Reply {
+        let Self { arms, asking, answered, failed } = self;
+        for (arm, _) in arms.iter().zip(&asking).filter(|(_, asking)| asking.is_some()) {
+            walk.prompt_spent(&mut own, *arm);
+        }
+        drop(asking);
+        let mut won = None;
+        for (place, slot) in answered.into_iter().enumerate() {
+            match slot {
+                Some(member) if Some(place) == winner => won = Some(member),
+                Some((leg, said)) => walk.given_up(&mut own, leg, &said.came),
+                None => {}
+            }
+        }
+        if let Some((mut leg, said)) = won {
+            own.hand_over(&mut leg.books);
+            return leg.answer(said.came);
+        }
+        match failed {
+            Some((mut leg, error)) => {
+                own.hand_over(&mut leg.books);
+                walk.give_up(*leg, error)
+            }
+            None => own.refuse(Error::router(ErrorKind::Internal, "a panel has nobody to ask")),
+        }
+    }
+}
+
+async fn ask(mut leg: Box<Leg>, live: Arc<Live>, route: Arc<Route>, read: Read) -> Member {
+    let result = said(&mut leg, &live, &route, read).await;
+    if let Err(error) = &result {
+        leg.books.try_failed(error, clock::now());
+    }
+    Member { leg, result }
+}
+
+async fn said(leg: &mut Leg, live: &Arc<Live>, route: &Arc<Route>, read: Read) -> Result<Said, Error> {
+    let mut came = leg.ask(live, route).await?;
+    let bytes = match &mut came {
+        Came::Begun(made) => {
+            // An error told inside a success is no answer that could win.
+            if let Some(failure) = made.begun.opening.failure() {
+                return Err(failure.clone());
+            }
+            if read == Read::Whole { signs::whole(leg, made).await? } else { None }
+        }
+        Came::Kept(_) => None,
+    };
+    Ok(Said { came, bytes })
+}
+
+fn text(walk: &Walk, leg: &Leg, said: &Said) -> String {
+    let bytes = said.bytes.as_ref();
+    bytes.and_then(|bytes| (walk.shared.dialect.text)(leg.exchange.operation, bytes)).unwrap_or_default()
 }

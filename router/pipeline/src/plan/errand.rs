@@ -6,7 +6,7 @@
 
 use std::future::poll_fn;
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use atp_core::{
     Caller, Error, ErrorKind, Exchange, Finish, MicroUsd, Payload, Qos, RequestId, Restarts, Reuse, Rope, Usage,
@@ -51,8 +51,6 @@ pub(super) struct Heard {
     /// What it used and cost, where that is known.
     pub(super) usage: Option<Usage>,
     pub(super) cost: Option<MicroUsd>,
-    /// How long it took.
-    pub(super) latency: Duration,
 }
 
 /// A request like `of`, to be sent by the router itself to the model of this name.
@@ -79,14 +77,15 @@ pub(super) fn copy(of: &Exchange, model: &Arc<str>, body: Rope, now: Instant) ->
     }
 }
 
-/// A question of the router's own, in the words of the callers' dialect.
-pub(super) fn question(shared: &Shared, system: &str, user: &str, most: u64, now: Instant) -> Exchange {
-    let chat = (shared.dialect.chat)(system, user, most);
+/// A question of the router's own to a model, in the words of the callers' dialect: instructions, then what is asked.
+pub(super) fn question(shared: &Shared, model: &Arc<str>, texts: (&str, &str), most: u64) -> Exchange {
+    let now = clock::now();
+    let chat = (shared.dialect.chat)(model, texts.0, texts.1, most);
     Exchange {
         id: RequestId::from_parts(clock::unix_ms(now), rand::rng().random()),
         caller: Arc::clone(&CALLER),
         operation: chat.operation,
-        model: Arc::from(chat.fields.model.as_deref().unwrap_or_default()),
+        model: Arc::clone(model),
         method: Method::POST,
         path: Arc::from(chat.path),
         headers: HeaderMap::new(),
@@ -115,7 +114,6 @@ pub(super) async fn run(
     name: &str,
     mut exchange: Exchange,
 ) -> Result<Heard, Error> {
-    let began = clock::now();
     let found = live.find_model(name);
     let mut books = settle::open(Arc::clone(shared), &exchange, None);
     books.enter(Step::Plan);
@@ -141,6 +139,5 @@ pub(super) async fn run(
     if let Some(failure) = &report.failure {
         return Err(failure.clone());
     }
-    let latency = clock::now().saturating_duration_since(began);
-    Ok(Heard { bytes, finish: report.finish, usage: report.usage, cost: body.cost(), latency })
+    Ok(Heard { bytes, finish: report.finish, usage: report.usage, cost: body.cost() })
 }

@@ -9,7 +9,6 @@ use rand::RngExt;
 
 use super::errand;
 use super::signs;
-use crate::clock;
 use crate::live::Live;
 use crate::pipeline::Shared;
 
@@ -77,7 +76,7 @@ fn grade(asked: &Features, signs: &Signs) -> u8 {
 pub(super) async fn by_model(
     shared: &Arc<Shared>,
     live: &Arc<Live>,
-    judge: &str,
+    judge: &Arc<str>,
     asked: &Exchange,
     champion: &Answer,
     challenger: &Answer,
@@ -91,7 +90,7 @@ pub(super) async fn by_model(
         shown(&text(a)),
         shown(&text(b))
     );
-    let question = errand::question(shared, INSTRUCTIONS, &user, WORDS, clock::now());
+    let question = errand::question(shared, judge, (INSTRUCTIONS, &user), WORDS);
     let heard = errand::run(shared, live, judge, question).await?;
     let said = (shared.dialect.text)(Operation::Chat, &heard.bytes).unwrap_or_default();
     let verdict = verdict(&said).ok_or_else(|| {

@@ -36,25 +36,34 @@ pub(super) struct Judged {
 pub(super) async fn look(shared: &Shared, choice: &Choice, leg: &mut Leg, made: &mut Made) -> Result<Judged, Error> {
     let operation = leg.exchange.operation;
     let rules = choice.rules.escalation;
-    let opening = &mut made.begun.opening;
-    if !matches!(operation, Operation::Chat | Operation::Completions) || opening.failure().is_some() {
+    let failed = made.begun.opening.failure().is_some();
+    if !matches!(operation, Operation::Chat | Operation::Completions) || failed {
         return Ok(Judged::default());
     }
-    let whole = if leg.exchange.stream {
-        if !(rules.enabled && rules.hold_streams) {
-            return Ok(Judged::default());
-        }
-        leg.books.goes_on_at(opening, made.begun.now);
-        let held = hold(&leg.books, opening).await?;
-        made.begun.now = clock::now();
-        held
-    } else {
-        take(opening)
-    };
-    let Some(whole) = whole else { return Ok(Judged::default()) };
+    if leg.exchange.stream && !(rules.enabled && rules.hold_streams) {
+        return Ok(Judged::default());
+    }
+    let Some(whole) = whole(leg, made).await? else { return Ok(Judged::default()) };
     let signs = (shared.dialect.signs)(operation, &whole);
     let needs = leg.books.chosen.as_ref().map(|chosen| chosen.basis.features).unwrap_or_default();
     Ok(Judged { signs: Some(signs), reason: reason(&rules, &needs, &signs) })
+}
+
+/// All bytes of an answer, which stay in it; a stream is held back until its end. `None` where they are too many
+/// to be held.
+///
+/// # Errors
+///
+/// That of a held stream that breaks off.
+pub(super) async fn whole(leg: &mut Leg, made: &mut Made) -> Result<Option<Bytes>, Error> {
+    let opening = &mut made.begun.opening;
+    if !leg.exchange.stream {
+        return Ok(take(opening));
+    }
+    leg.books.goes_on_at(opening, made.begun.now);
+    let held = hold(&leg.books, opening).await?;
+    made.begun.now = clock::now();
+    Ok(held)
 }
 
 /// Why an answer with these signs is not to be trusted.

@@ -8,7 +8,8 @@ use atp_routing::task;
 use super::choice::Choice;
 use crate::clock;
 use crate::live::Live;
-use crate::view::{ArmStatus, ClusterStats, ModelStatus};
+use crate::snapshot::{Experiment, Judge};
+use crate::view::{ArmStatus, ClusterStats, ExperimentStatus, ModelStatus};
 
 /// Every arm of every route at every kind of work that it has seen.
 pub(crate) fn arms(live: &Live, now: Instant) -> Vec<ArmStatus> {
@@ -47,6 +48,23 @@ pub(crate) fn clusters(live: &Live, now: Instant) -> Vec<ClusterStats> {
         }
     }
     stats
+}
+
+/// The challengers of every route.
+pub(crate) fn experiments(live: &Live, now: Instant) -> Vec<ExperimentStatus> {
+    let now_ms = clock::unix_ms(now);
+    let with_rules = live.choices().filter_map(|choice| Some((choice, choice.rules.experiment.as_ref()?)));
+    let of = |(choice, rules): (&Arc<Choice>, &Experiment)| ExperimentStatus {
+        route: Arc::clone(&choice.rules.name),
+        share: rules.share,
+        max_per_day: rules.max_usd_per_day,
+        judge: match &rules.judge {
+            Judge::Model(name) => Arc::clone(name),
+            Judge::Signs => Arc::from("signs"),
+        },
+        challengers: choice.trials.all().into_iter().map(|(model, trial)| (model, trial.standing(now_ms))).collect(),
+    };
+    with_rules.map(of).collect()
 }
 
 /// Every model that some route may choose, once.

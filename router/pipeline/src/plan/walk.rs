@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicBool;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use atp_core::{Error, ErrorKind, Exchange, Payload, Plan, PlanEvent, Reply, Rope, Usage};
+use atp_core::{Error, ErrorKind, Exchange, MicroUsd, Payload, Plan, PlanEvent, Reply, Rope, Usage};
 
 use super::choice::Choice;
 use super::chosen::Basis;
@@ -185,6 +185,14 @@ impl Walk {
 
     /// The next candidate, with books of a leg, and the reason noted.
     fn another(&mut self, reason: Reason, now: Instant) -> Option<Box<Leg>> {
+        let (leg, route) = self.member(now)?;
+        self.shared.metrics.plan.escalates(reason);
+        self.events.push(PlanEvent::Escalate { model: Arc::clone(&route.name), reason: reason.label() });
+        Some(leg)
+    }
+
+    /// The next candidate of the plan, with books of a leg.
+    pub(super) fn member(&mut self, now: Instant) -> Option<(Box<Leg>, Arc<Route>)> {
         let body = self.body.clone()?;
         let left = self.deadline.saturating_duration_since(now);
         let arm = *self.plan.order.get(self.next).filter(|_| !left.is_zero())?;
@@ -194,10 +202,8 @@ impl Walk {
         if left < route.total {
             exchange.patience = Some(left);
         }
-        self.shared.metrics.plan.escalates(reason);
-        self.events.push(PlanEvent::Escalate { model: Arc::clone(&route.name), reason: reason.label() });
         let books = settle::leg(Arc::clone(&self.shared), &exchange, self.left.clone());
-        Some(Box::new(Leg { arm, books, exchange, began: now }))
+        Some((Box::new(Leg { arm, books, exchange, began: now }), route))
     }
 
     /// Brings what has happened into the books that are the exchange's.
@@ -264,7 +270,7 @@ impl Walk {
     }
 
     /// A leg has come to nothing: what is learnt of that.
-    fn failed(&mut self, leg: &Leg, error: &Error) {
+    pub(super) fn failed(&mut self, leg: &Leg, error: &Error) {
         let model = self.plan.candidates.get(leg.arm).map_or("", |candidate| &candidate.model);
         tracing::debug!(
             request_id = %self.exchange.id, route = &*self.plan.route, model,
@@ -286,7 +292,7 @@ impl Walk {
         Some(next)
     }
 
-    fn give_up(mut self, leg: Leg, error: Error) -> Reply {
+    pub(super) fn give_up(mut self, leg: Leg, error: Error) -> Reply {
         let mut books = leg.books;
         if let Some(chosen) = &mut books.chosen {
             chosen.leg_began = leg.began;
@@ -294,14 +300,43 @@ impl Walk {
         books.refuse(std::mem::take(&mut self.failures).worst(error))
     }
 
-    /// A leg that was slower: what it has cost as far as that can be told. Its provider was asked for the
-    /// prompt, and has billed at least that.
+    /// A leg that was slower: what it has cost as far as that can be told.
     fn loses(&self, loser: &Leg, winner: &mut Leg) {
         learn::leg(&self.shared, &self.basis, loser, &Short::Slower);
-        let Some(chosen) = winner.books.chosen.as_mut().filter(|_| loser.books.was_asked()) else { return };
-        let Some(candidate) = self.plan.candidates.get(loser.arm) else { return };
+        if loser.books.was_asked() {
+            self.prompt_spent(&mut winner.books, loser.arm);
+        }
+    }
+
+    /// A candidate was asked and is dropped: its provider has got the prompt, and has billed at least that.
+    pub(super) fn prompt_spent(&self, books: &mut Books, arm: usize) {
+        let Some(candidate) = self.plan.candidates.get(arm) else { return };
         let prompt = Usage { input: candidate.forecast.input, ..Usage::default() };
-        chosen.spent.add(Some(prompt), candidate.price.map(|price| price.cost(&prompt)));
+        self.spends(books, Some(prompt), candidate.price.map(|price| price.cost(&prompt)));
+    }
+
+    /// Something beside the answer that goes out has been used and paid for.
+    pub(super) fn spends(&self, books: &mut Books, usage: Option<Usage>, cost: Option<MicroUsd>) {
+        if let Some(chosen) = &mut books.chosen {
+            chosen.spent.add(usage, cost);
+        }
+    }
+
+    /// A whole answer that does not go out: what it has used is settled, and learnt from.
+    pub(super) fn given_up(&self, books: &mut Books, mut leg: Box<Leg>, came: &Came) {
+        if let Came::Begun(made) = came {
+            let answer = &made.begun.opening.answer;
+            let report = answer.body.report();
+            let cost = leg.books.rests(answer.status.as_u16(), report, clock::now());
+            self.spends(books, report.usage, cost);
+            learn::leg(&self.shared, &self.basis, &leg, &Short::GivenUp(None, report, cost));
+        }
+        books.counts_tries_of(&leg.books);
+    }
+
+    /// The predicted quality of a candidate.
+    pub(super) fn quality_of(&self, arm: usize) -> f64 {
+        self.plan.candidates.get(arm).map_or(0.0, |candidate| candidate.quality)
     }
 
     /// An answer has begun. Where it can be seen whole it is looked at before it goes out.
@@ -338,13 +373,16 @@ impl Walk {
             before = Some((chosen.spent, chosen.signs.take()));
             chosen.spent.add(report.usage, cost);
         }
-        let signs = before.and_then(|(_, signs)| signs);
-        learn::leg(&self.shared, &self.basis, &leg, &Short::GivenUp(signs, report, cost));
         leg.books.hand_over(&mut next.books);
         self.tell(&mut next);
         let (mut next, result) = self.race(next).await;
         let error = match result {
-            Ok(came) => return next.answer(came),
+            Ok(came) => {
+                let signs = before.and_then(|(_, signs)| signs);
+                let report = made.begun.opening.answer.body.report();
+                learn::leg(&self.shared, &self.basis, &leg, &Short::GivenUp(signs, report, cost));
+                return next.answer(came);
+            }
             Err(error) => error,
         };
         self.failed(&next, &error);

@@ -48,6 +48,13 @@ impl Books {
         }
     }
 
+    /// Counts the tries of a leg whose answer does not go out.
+    pub(crate) fn counts_tries_of(&mut self, leg: &Self) {
+        if let Some(chosen) = &mut self.chosen {
+            chosen.attempts += leg.attempts;
+        }
+    }
+
     /// Notes that somebody has been waited for since `began`, who may not have been asked yet.
     pub(crate) fn waited_since(&mut self, began: Instant) {
         self.asked_at.get_or_insert(began);

@@ -1,0 +1,214 @@
+//! A challenger answers in the shadow of the model that was chosen, and the two answers are compared.
+//!
+//! The caller is never kept waiting and never billed: the challenger is asked after the caller's answer has come
+//! to its end, as a request of the router's own ([`super::errand`]), in a share of the requests and within a
+//! day's money. Both answers are compared by a judge ([`super::judge`]); what that tells goes into the route's
+//! trial (wins with bounds that hold at any time) and into the lives of both models, which promote and demote
+//! ([`super::lives`]).
+
+mod tee;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use atp_core::{Exchange, MicroUsd, Operation, Payload, Plan, PlanEvent, Reply, Rope, Status};
+use atp_routing::experiment::{Compared, Trial};
+use rand::RngExt;
+
+use self::tee::Tee;
+use super::choice::Choice;
+use super::chosen::Basis;
+use super::judge::{self, Answer};
+use super::{errand, lives};
+use crate::attempt;
+use crate::clock;
+use crate::live::Live;
+use crate::pipeline::Shared;
+use crate::snapshot::{Experiment, Judge};
+use crate::sync::{Mutex, MutexGuard, lock};
+
+/// How much better than the chosen model a challenger is predicted to be that nobody has named (facts 3.6).
+const GAIN: f64 = 0.02;
+/// And how many times as dear it may be.
+const DEARER: f64 = 1.5;
+/// The probability of a wrong finding, ever.
+const ALPHA: f64 = 0.05;
+
+/// The trials of one route's challengers.
+#[derive(Default)]
+pub(crate) struct Trials(Mutex<Vec<(Arc<str>, Trial)>>);
+
+impl Trials {
+    /// The trials, in the order in which they began.
+    pub(crate) fn all(&self) -> Vec<(Arc<str>, Trial)> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Arc<str>, Trial)>> {
+        lock(&self.0)
+    }
+
+    /// Does something with the trial of a challenger, which begins where there was none.
+    fn with<T>(&self, model: &Arc<str>, act: impl FnOnce(&mut Trial) -> T) -> T {
+        let mut all = self.lock();
+        if let Some((_, trial)) = all.iter_mut().find(|(name, _)| name == model) {
+            return act(trial);
+        }
+        let mut trial = Trial::new(ALPHA);
+        let done = act(&mut trial);
+        all.push((Arc::clone(model), trial));
+        done
+    }
+}
+
+/// Who would challenge the model that a plan has chosen: the one that is configured, else the cheapest candidate
+/// that is predicted to be clearly better and is not much dearer; of equally cheap ones the better.
+pub(super) fn challenger(rules: &Experiment, choice: &Choice, plan: &Plan) -> Option<usize> {
+    let primary = plan.candidates.get(*plan.order.first()?)?;
+    let may = |arm: &usize| {
+        let status = choice.arms.get(*arm).map(|arm| arm.route.known.status().unwrap_or(arm.facts.status));
+        matches!(status, Some(Status::Active | Status::Shadow | Status::Fallback))
+    };
+    if let Some(named) = &rules.challenger {
+        return choice.arm_of(named).filter(may).filter(|arm| Some(arm) != plan.order.first());
+    }
+    let dearest = primary.forecast.cost.map(|cost| cost.0 as f64 * DEARER);
+    let better = plan.candidates.iter().enumerate().filter(|(arm, each)| {
+        let cheap = each.forecast.cost.zip(dearest).is_none_or(|(cost, most)| cost.0 as f64 <= most);
+        may(arm) && each.model != primary.model && each.quality >= primary.quality + GAIN && cheap
+    });
+    let cost = |arm: &usize| plan.candidates.get(*arm).and_then(|each| each.forecast.cost).unwrap_or_default();
+    let quality = |arm: &usize| plan.candidates.get(*arm).map_or(0.0, |each| each.quality);
+    better
+        .map(|(arm, _)| arm)
+        .min_by(|one, other| cost(one).cmp(&cost(other)).then_with(|| quality(other).total_cmp(&quality(one))))
+}
+
+/// A challenge that was drawn for one exchange.
+pub(super) struct Challenge {
+    shared: Arc<Shared>,
+    live: Arc<Live>,
+    basis: Arc<Basis>,
+    model: Arc<str>,
+    judge: Judge,
+    asked: Exchange,
+    body: Rope,
+}
+
+/// Draws whether the exchange is answered by a challenger too.
+pub(super) fn draw(
+    shared: &Arc<Shared>,
+    live: &Arc<Live>,
+    choice: &Choice,
+    basis: &Arc<Basis>,
+    exchange: &Exchange,
+    now: Instant,
+) -> Option<Challenge> {
+    let rules = choice.rules.experiment.as_ref()?;
+    let Payload::Rope(body) = &exchange.payload else { return None };
+    if !matches!(exchange.operation, Operation::Chat | Operation::Completions) {
+        return None;
+    }
+    let arm = challenger(rules, choice, &basis.plan)?;
+    let candidate = basis.plan.candidates.get(arm)?;
+    let expected = candidate.forecast.guarded.unwrap_or_default();
+    let affords = |trial: &mut Trial| trial.affords(expected, rules.max_usd_per_day, clock::unix_ms(now));
+    if rand::rng().random::<f64>() >= rules.share || !choice.trials.with(&candidate.model, affords) {
+        return None;
+    }
+    Some(Challenge {
+        shared: Arc::clone(shared),
+        live: Arc::clone(live),
+        basis: Arc::clone(basis),
+        model: Arc::clone(&candidate.model),
+        judge: rules.judge.clone(),
+        asked: attempt::copy(exchange),
+        body: body.clone(),
+    })
+}
+
+impl Challenge {
+    /// What the caller is told.
+    pub(super) fn event(&self) -> PlanEvent {
+        PlanEvent::ChallengerSelected { model: Arc::clone(&self.model) }
+    }
+
+    /// The same reply; when its answer has come to its end, the challenger is asked.
+    pub(super) fn listen(self, reply: Reply) -> Reply {
+        let spawn = Arc::clone(&self.shared.spawn);
+        let champion = reply.notes.chosen.clone();
+        let Reply { notes, result } = reply;
+        let result = result.map(|answer| {
+            Tee::over(answer, move |answer| {
+                if let Some(champion) = champion {
+                    spawn(Box::pin(self.run(champion, answer)));
+                }
+            })
+        });
+        Reply { notes, result }
+    }
+
+    async fn run(self, champion: Arc<str>, first: Answer) {
+        let Self { shared, live, basis, model, judge, asked, body } = self;
+        if champion == model {
+            return;
+        }
+        let now = clock::now();
+        shared.metrics.experiments.runs.inc();
+        let mut spent = MicroUsd::default();
+        let errand = errand::copy(&asked, &model, body.clone(), now);
+        let heard = errand::run(&shared, &live, &model, errand).await;
+        let compared = match heard {
+            Ok(heard) => {
+                spent = heard.cost.unwrap_or_default();
+                let second = Answer { bytes: heard.bytes, finish: heard.finish, cost: heard.cost };
+                let told = compare(&shared, &live, &judge, &asked, body, &basis, (&first, &second)).await;
+                told.map(|(compared, cost)| {
+                    spent = MicroUsd(spent.0.saturating_add(cost.0));
+                    (compared, first.cost.zip(second.cost))
+                })
+            }
+            // Who does not answer has lost.
+            Err(error) if error.side() == atp_core::Side::Provider => Some((Compared::Loss, None)),
+            Err(_) => None,
+        };
+        let current = shared.live();
+        let Some(choice) = current.choice(&basis.route) else { return };
+        let now_ms = clock::unix_ms(clock::now());
+        choice.trials.with(&model, |trial| {
+            trial.pay(spent, now_ms);
+            if let Some((compared, costs)) = compared {
+                trial.judge(compared, costs);
+            }
+        });
+        if let Some((compared, costs)) = compared {
+            shared.metrics.experiments.compared(compared);
+            lives::observe(&shared, &current, (&champion, &model), compared, costs, now_ms);
+        }
+    }
+}
+
+/// Compares two answers; what that has cost beside it. `None` where the judge has come to nothing.
+async fn compare(
+    shared: &Arc<Shared>,
+    live: &Arc<Live>,
+    judge: &Judge,
+    asked: &Exchange,
+    body: Rope,
+    basis: &Basis,
+    (first, second): (&Answer, &Answer),
+) -> Option<(Compared, MicroUsd)> {
+    let Judge::Model(name) = judge else {
+        let compared = judge::by_signs(shared, asked.operation, &basis.features, first, second);
+        return Some((compared, MicroUsd::default()));
+    };
+    let asked = Exchange { payload: Payload::Rope(body), ..attempt::copy(asked) };
+    match judge::by_model(shared, live, name, &asked, first, second).await {
+        Ok((compared, cost)) => Some((compared, cost.unwrap_or_default())),
+        Err(error) => {
+            shared.metrics.experiments.judge_failed.inc();
+            tracing::debug!(judge = &**name, error = error.kind().code(), "the judge came to nothing");
+            None
+        }
+    }
+}
