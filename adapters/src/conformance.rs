@@ -25,6 +25,8 @@ use http::{HeaderMap, Method};
 enum Scene {
     /// Answers properly.
     Serve,
+    /// Answers with one token, ended by the length, where it is asked for one at most, else with more.
+    Bounded,
     /// Answers with a stream that goes on for minutes, an event every few milliseconds.
     Long,
     /// Refuses with 429 and says when to come back.
@@ -75,6 +77,7 @@ macro_rules! all_claims {
             $stage,
             paused: $paused,
             success_is_an_answer,
+            a_ceiling_is_the_most_that_the_far_side_is_asked_for,
             a_refusal_is_an_error_with_the_providers_own_words,
             a_whole_answer_is_there_when_the_future_resolves,
             a_cut_whole_answer_is_an_error,
@@ -130,6 +133,16 @@ impl Ask {
 }
 
 async fn call(provider: &Arc<dyn Provider>, ask: Ask, timeouts: Timeouts) -> Result<Answer, Error> {
+    call_for(provider, ask, None, timeouts).await
+}
+
+/// The same, for so many output tokens at most.
+async fn call_for(
+    provider: &Arc<dyn Provider>,
+    ask: Ask,
+    ceiling: Option<u64>,
+    timeouts: Timeouts,
+) -> Result<Answer, Error> {
     let rope = Rope::from(Bytes::from(ask.body()));
     let exchange = exchange(Operation::Chat, &rope);
     provider
@@ -138,7 +151,7 @@ async fn call(provider: &Arc<dyn Provider>, ask: Ask, timeouts: Timeouts) -> Res
             model: "m",
             payload: Payload::Rope(rope),
             continuity: Continuity::None,
-            ceiling: None,
+            ceiling,
             timeouts,
         })
         .await

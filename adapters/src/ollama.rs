@@ -115,7 +115,7 @@ impl Ollama {
 
     fn prepare(&self, attempt: Try<'_>) -> Result<Prepared, Error> {
         going_on::refuse(&attempt)?;
-        let Try { exchange, model, payload, timeouts, .. } = attempt;
+        let Try { exchange, model, payload, timeouts, ceiling, .. } = attempt;
         if exchange.operation == Operation::Raw {
             let uri = self.client.origin().target(&exchange.path);
             let uri = uri.map_err(|error| Error::caller(ErrorKind::InvalidRequest, error.0))?;
@@ -134,10 +134,13 @@ impl Ollama {
             model: model.to_owned(),
         };
         let (plan, uri) = match exchange.operation {
-            Operation::Chat => (Plan::Completion(head(Shape::Chat), request::chat(&bytes, model)?), &self.chat),
-            Operation::Completions => {
-                (Plan::Completion(head(Shape::Completion), request::generate(&bytes, model)?), &self.generate)
+            Operation::Chat => {
+                (Plan::Completion(head(Shape::Chat), request::chat(&bytes, model)?.bounded(ceiling)), &self.chat)
             }
+            Operation::Completions => (
+                Plan::Completion(head(Shape::Completion), request::generate(&bytes, model)?.bounded(ceiling)),
+                &self.generate,
+            ),
             Operation::Embeddings => (Plan::Embeddings(Arc::from(model), request::embed(&bytes, model)?), &self.embed),
             other => return Err(no_such(other)),
         };

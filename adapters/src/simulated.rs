@@ -190,9 +190,15 @@ impl Request {
             Payload::Once { .. } => return Err(Refusal::path(path)),
         };
         match (exchange.operation, path) {
-            (Operation::Chat, _) | (Operation::Raw, "/chat/completions") => ChatRequest::read(&body).map(Self::Chat),
+            (Operation::Chat, _) | (Operation::Raw, "/chat/completions") => {
+                let mut request = ChatRequest::read(&body)?;
+                attempt.ceiling.into_iter().for_each(|most| request.bound(most));
+                Ok(Self::Chat(request))
+            }
             (Operation::Completions, _) | (Operation::Raw, "/completions") => {
-                CompletionRequest::read(&body).map(Self::Completion)
+                let mut request = CompletionRequest::read(&body)?;
+                attempt.ceiling.into_iter().for_each(|most| request.bound(most));
+                Ok(Self::Completion(request))
             }
             (Operation::Embeddings, _) | (Operation::Raw, "/embeddings") => {
                 EmbeddingsRequest::read(&body).map(Self::Embeddings)

@@ -12,6 +12,8 @@ use crate::ollama::{Ollama, OllamaConfig};
 const WHOLE: &str = r#"{"model":"m","message":{"role":"assistant","content":"Slowly."},"done":true,"done_reason":"stop","prompt_eval_count":9,"eval_count":2}"#;
 const TOKEN: &str = "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"Slowly\"},\"done\":false}\n";
 const END: &str = "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":9,\"eval_count\":2}\n";
+const SHORT: &str = r#"{"model":"m","message":{"role":"assistant","content":"Slowly"},"done":true,"done_reason":"length","prompt_eval_count":9,"eval_count":1}"#;
+const SHORT_END: &str = "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"length\",\"prompt_eval_count\":9,\"eval_count\":1}\n";
 
 #[derive(Default)]
 struct Sockets(Mutex<Option<Arc<FarSide>>>);
@@ -24,9 +26,17 @@ fn script(scene: Scene, body: &str) -> Vec<Act> {
         acts.extend(more);
         acts
     };
+    if scene == Scene::Bounded && body.contains(r#""num_predict":1"#) {
+        return match stream {
+            true => after(begun(), vec![Act::Write(chunk(SHORT_END) + "0\r\n\r\n")]),
+            false => vec![Act::Write(sized("200 OK", "", SHORT))],
+        };
+    }
     match (scene, stream) {
-        (Scene::Serve | Scene::Long | Scene::Told, false) => vec![Act::Write(sized("200 OK", "", WHOLE))],
-        (Scene::Serve, true) => after(begun(), vec![Act::Write(chunk(END) + "0\r\n\r\n")]),
+        (Scene::Serve | Scene::Bounded | Scene::Long | Scene::Told, false) => {
+            vec![Act::Write(sized("200 OK", "", WHOLE))]
+        }
+        (Scene::Serve | Scene::Bounded, true) => after(begun(), vec![Act::Write(chunk(END) + "0\r\n\r\n")]),
         (Scene::Long, true) => after(begun(), vec![Act::Repeat(chunk(TOKEN))]),
         (Scene::Overloaded, _) => vec![Act::Write(sized("429 Too Many Requests", "retry-after: 2\r\n", error))],
         (Scene::Failed, _) => vec![Act::Write(sized("500 Internal Server Error", "", error))],

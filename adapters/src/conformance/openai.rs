@@ -16,6 +16,10 @@ const TOKEN: &str =
     "data: {\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Slowly\"},\"finish_reason\":null}]}\n\n";
 const END: &str = "data: {\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 const USAGE: &str = "data: {\"id\":\"c1\",\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2,\"total_tokens\":11}}\n\n";
+const SHORT: &str = r#"{"id":"c1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Slowly"},"finish_reason":"length"}],"usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10}}"#;
+const SHORT_END: &str =
+    "data: {\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}]}\n\n";
+const SHORT_USAGE: &str = "data: {\"id\":\"c1\",\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":1,\"total_tokens\":10}}\n\n";
 const DONE: &str = "data: [DONE]\n\n";
 const FAILED: &str =
     "data: {\"error\":{\"message\":\"it broke\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n";
@@ -31,9 +35,17 @@ fn script(scene: Scene, body: &str) -> Vec<Act> {
         acts.extend(more);
         acts
     };
+    if scene == Scene::Bounded && body.contains(r#""max_completion_tokens":1"#) {
+        return match stream {
+            true => after(begun(), vec![Act::Write(chunk(&[SHORT_END, SHORT_USAGE, DONE].concat()) + "0\r\n\r\n")]),
+            false => vec![Act::Write(sized("200 OK", "", SHORT))],
+        };
+    }
     match (scene, stream) {
-        (Scene::Serve | Scene::Long | Scene::Told, false) => vec![Act::Write(sized("200 OK", "", WHOLE))],
-        (Scene::Serve, true) => {
+        (Scene::Serve | Scene::Bounded | Scene::Long | Scene::Told, false) => {
+            vec![Act::Write(sized("200 OK", "", WHOLE))]
+        }
+        (Scene::Serve | Scene::Bounded, true) => {
             let usage = if body.contains("include_usage") { USAGE } else { "" };
             // The end comes in one piece with the last chunk's size line cut off from it.
             let rest = chunk(&[END, usage, DONE].concat()) + "0\r\n\r\n";

@@ -20,7 +20,7 @@ impl Stage for InProcess {
             ..SimulatedModel::default()
         };
         match scene {
-            Scene::Serve => {}
+            Scene::Serve | Scene::Bounded => {}
             Scene::Long => model.output_tokens = Distribution::Constant(20_000.0),
             Scene::Overloaded => model.rate_limit = Some(SimulatedRateLimit { requests_per_second: 0.5, burst: 1 }),
             Scene::Failed => model.error_rate = 1.0,

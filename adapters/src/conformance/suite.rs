@@ -5,10 +5,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use atp_core::port::Provider;
-use atp_core::{ErrorKind, Retry, Side, Timeouts};
+use atp_core::{ErrorKind, Finish, Retry, Side, Timeouts};
 use serde_json::Value;
 
-use super::{Ask, PATIENT, SHORT, Scene, Stage, call, drain, next, works_on};
+use super::{Ask, PATIENT, SHORT, Scene, Stage, call, call_for, drain, next, works_on};
 
 /// The JSON of a stream's events, without the end's mark.
 fn events(text: &str) -> Vec<Value> {
@@ -27,6 +27,20 @@ pub(super) async fn success_is_an_answer(stage: &impl Stage) {
         assert!(answer.headers["content-type"].to_str().unwrap().starts_with(content_type));
         let (text, error) = drain(&mut answer).await;
         assert!(error.is_none() && !text.is_empty());
+    }
+    works_on(stage, 0).await;
+}
+
+pub(super) async fn a_ceiling_is_the_most_that_the_far_side_is_asked_for(stage: &impl Stage) {
+    let provider = stage.provider(Scene::Bounded).await;
+    for ask in [Ask::Whole, Ask::Stream] {
+        for (ceiling, expected) in [(Some(1), Finish::Length), (None, Finish::Stop)] {
+            let mut answer = call_for(&provider, ask, ceiling, PATIENT).await.unwrap();
+            drain(&mut answer).await;
+            let report = answer.body.report();
+            assert_eq!(report.finish, Some(expected), "{ask:?} {ceiling:?}");
+            assert_eq!(report.usage.unwrap().output == 1, ceiling.is_some(), "{ask:?} {ceiling:?}");
+        }
     }
     works_on(stage, 0).await;
 }

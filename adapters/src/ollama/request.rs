@@ -26,6 +26,19 @@ pub(super) struct Translated {
     pub(super) base64: bool,
 }
 
+impl Translated {
+    /// The same, for at most so many output tokens. Ollama's own word for no limit is a negative one.
+    pub(super) fn bounded(mut self, ceiling: Option<u64>) -> Self {
+        if let (Some(most), Some(options)) = (ceiling, self.body.get_mut("options").and_then(Value::as_object_mut)) {
+            let asked = options.get("num_predict").and_then(Value::as_u64);
+            if asked.is_none_or(|asked| asked > most) {
+                options.insert("num_predict".to_owned(), json!(most));
+            }
+        }
+        self
+    }
+}
+
 /// A request's fields, taken out one by one.
 pub(super) struct Taken {
     rest: Map<String, Value>,

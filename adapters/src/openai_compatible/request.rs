@@ -19,6 +19,7 @@ pub(super) fn prepare<'a>(attempt: Try<'a>, quirks: &'a Quirks) -> Result<(Paylo
     let (exchange, continuity) = (attempt.exchange, attempt.continuity);
     let mut fields = Cow::Borrowed(&exchange.fields);
     let other_name = fields.model.as_deref().is_some_and(|asked| asked != attempt.model);
+    let most = attempt.ceiling.map(|most| (most, most.to_string()));
     Ok(match attempt.payload {
         Payload::Rope(mut rope) => {
             if let Continuity::Continue(resume) = continuity {
@@ -36,6 +37,9 @@ pub(super) fn prepare<'a>(attempt: Try<'a>, quirks: &'a Quirks) -> Result<(Paylo
             let mut edits = edits(model.as_deref(), options.as_deref());
             if exchange.operation != Operation::Raw {
                 quirks.edits(fields, &mut edits);
+            }
+            if let (Operation::Chat | Operation::Completions, Some((most, text))) = (exchange.operation, &most) {
+                quirks.limit(exchange.operation, fields, (*most, text), &mut edits);
             }
             let reading = Reading { continuity, ..Reading::of(exchange, wants_usage, quirks) };
             (Payload::Rope(edited(rope, fields, &edits)), reading)

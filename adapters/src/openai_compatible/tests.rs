@@ -64,6 +64,45 @@ fn a_vendor_is_sent_what_it_knows() {
     assert_eq!(sent("mistral", Operation::Raw, raw), raw, "raw calls are the vendor's own");
 }
 
+/// The body that a vendor is sent where so many output tokens are paid for.
+fn bounded(vendor: &str, operation: Operation, ceiling: u64, body: &str) -> String {
+    let rope = Rope::from(Bytes::copy_from_slice(body.as_bytes()));
+    let exchange = exchange(operation, &rope);
+    let quirks = Vendors::shipped().get(vendor).unwrap().quirks();
+    let attempt = Try { ceiling: Some(ceiling), ..attempt(&exchange, &rope) };
+    match request::prepare(attempt, &quirks).unwrap().0 {
+        Payload::Rope(rope) => String::from_utf8(rope.to_bytes().to_vec()).unwrap(),
+        Payload::Once { .. } => unreachable!("a rope went in"),
+    }
+}
+
+#[test]
+fn a_ceiling_lowers_what_is_asked_for_and_changes_nothing_else() {
+    let cases = [
+        ("openai", r#"{"model":"m","max_tokens":90,"seed":7}"#, r#"{"model":"m","max_tokens":20,"seed":7}"#),
+        ("openai", r#"{"model":"m","max_tokens":20}"#, r#"{"model":"m","max_tokens":20}"#),
+        ("openai", r#"{"max_completion_tokens":21}"#, r#"{"max_completion_tokens":20}"#),
+        // The one that counts.
+        ("openai", r#"{"max_tokens":5,"max_completion_tokens":90}"#, r#"{"max_tokens":5,"max_completion_tokens":20}"#),
+        ("openai", r#"{"max_tokens":90,"max_tokens":90}"#, r#"{"max_tokens":20,"max_tokens":20}"#),
+        ("openai", r#"{"max_tokens":null}"#, r#"{"max_tokens":20}"#),
+        ("openai", r#"{"model":"m"}"#, r#"{"max_completion_tokens":20,"model":"m"}"#),
+        ("mistral", r#"{"model":"m"}"#, r#"{"max_tokens":20,"model":"m"}"#),
+        ("mistral", r#"{"max_completion_tokens":90,"model":"m"}"#, r#"{"max_tokens":20,"model":"m"}"#),
+        ("deepseek", r#"{"max_tokens":9,"max_completion_tokens":90}"#, r#"{"max_tokens":20}"#),
+        ("deepseek", r#"{"max_completion_tokens":5}"#, r#"{"max_tokens":5}"#),
+    ];
+    for (vendor, asked, expected) in cases {
+        assert_eq!(bounded(vendor, Operation::Chat, 20, asked), expected, "{vendor} {asked}");
+    }
+    let legacy = |ceiling| bounded("openai", Operation::Completions, ceiling, r#"{"model":"m","prompt":"x"}"#);
+    assert_eq!(legacy(15), r#"{"max_tokens":15,"model":"m","prompt":"x"}"#);
+    assert_eq!(legacy(16), r#"{"model":"m","prompt":"x"}"#, "it has sixteen, and is not to get more");
+    for other in [Operation::Embeddings, Operation::Raw] {
+        assert_eq!(bounded("openai", other, 20, r#"{"model":"m"}"#), r#"{"model":"m"}"#);
+    }
+}
+
 #[test]
 fn what_has_no_quirk_is_the_callers_memory() {
     let body = Bytes::from_static(br#"{"model":"m","max_tokens":5,"temperature":0}"#);

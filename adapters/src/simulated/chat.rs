@@ -14,7 +14,7 @@ use super::words::Words;
 use super::{schema, tokens, tools};
 
 /// OpenAI's default length of a legacy completion.
-const COMPLETION_TOKENS: u64 = 16;
+pub(super) const COMPLETION_TOKENS: u64 = 16;
 
 /// A model and what its content depends on beside the request.
 pub(super) struct Author<'a> {

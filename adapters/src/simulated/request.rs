@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::chat::COMPLETION_TOKENS;
 use super::dice::hash;
 use super::refusal::Refusal;
 use super::tokens;
@@ -322,6 +323,29 @@ impl Common {
     pub(super) fn stream(&self) -> bool {
         self.stream.unwrap_or(false)
     }
+}
+
+impl ChatRequest {
+    /// Lowers the tokens that an answer may have to what is paid for. What is refused stays as it is.
+    pub(super) fn bound(&mut self, most: u64) {
+        let asked = match (self.max_completion_tokens, self.common.max_tokens) {
+            (None, Some(_)) => &mut self.common.max_tokens,
+            _ => &mut self.max_completion_tokens,
+        };
+        *asked = Some(asked.map_or(signed(most), |asked| asked.min(signed(most))));
+    }
+}
+
+impl CompletionRequest {
+    /// The same; without a number the answer has few tokens anyway.
+    pub(super) fn bound(&mut self, most: u64) {
+        let asked = self.common.max_tokens.unwrap_or(signed(COMPLETION_TOKENS));
+        self.common.max_tokens = Some(asked.min(signed(most)));
+    }
+}
+
+fn signed(most: u64) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
 }
 
 /// A count of tokens that must be at least one where it is given.
