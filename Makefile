@@ -38,7 +38,7 @@ test-rust: build-tests ## unit, property and conformance tests in Rust
 
 # A folder of its own: --cfg loom changes every dependency, and each would be built over the other.
 test-loom: ## every interleaving of the hand-made concurrent cells
-	RUSTFLAGS='--cfg loom' cargo test --package atp-pipeline --test loom_permit --test loom_flow --profile $(PROFILE) --locked --target-dir $(TARGET)/loom
+	RUSTFLAGS='--cfg loom' cargo test --package atp-pipeline --test loom_permit --test loom_flow --test loom_budget --profile $(PROFILE) --locked --target-dir $(TARGET)/loom
 
 test-python: build-tests $(VENV)/ready ## the Python SDK, faults, signals and the real model against the binary
 	timeout --kill-after=30 1500 $(PYTHON) -m pytest tests/python
