@@ -1,10 +1,14 @@
 //! OpenAI's dialect: streams and replies read from the side, error bodies in and out, the model
-//! list, and the size of a prompt.
+//! list, the size of a prompt, what a request is about, and what an answer shows.
 
 pub mod chat;
 pub mod errors;
+pub mod features;
+pub mod length;
 pub mod models;
 mod port;
 pub mod prompt;
+pub mod signs;
+mod tokens;
 
 pub use port::port;

@@ -1,11 +1,10 @@
 //! What the request path needs to know of this dialect.
 
 use atp_core::port::{Chat, Dialect};
-use atp_core::{Exchange, Features, Operation, Rope, Signs};
-use bytes::Bytes;
+use atp_core::{Operation, Rope};
 
 use super::chat::{Delivery, Question};
-use super::errors;
+use super::{errors, features, length, signs};
 use crate::scan::scan;
 
 /// This dialect, as the request path sees it.
@@ -14,28 +13,12 @@ pub fn port() -> Dialect {
     Dialect {
         status: |error| errors::status(error).as_u16(),
         restart: errors::restart_event,
-        features,
-        signs,
-        length,
-        text,
+        features: features::features,
+        signs: signs::signs,
+        length: length::length,
+        text: signs::text,
         chat,
     }
-}
-
-fn features(_exchange: &Exchange) -> Features {
-    Features::default()
-}
-
-fn signs(_operation: Operation, _answer: &[u8]) -> Signs {
-    Signs::default()
-}
-
-fn length(_operation: Operation, _last: &[u8]) -> Bytes {
-    Bytes::new()
-}
-
-fn text(_operation: Operation, _answer: &[u8]) -> Option<String> {
-    None
 }
 
 fn chat(model: &str, system: &str, user: &str, most: u64) -> Chat {

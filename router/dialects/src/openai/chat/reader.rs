@@ -314,7 +314,7 @@ pub(super) fn is_filled(raw: &[u8]) -> bool {
     }
 }
 
-pub(super) fn finish_reason(raw: &[u8]) -> Option<Finish> {
+pub(in crate::openai) fn finish_reason(raw: &[u8]) -> Option<Finish> {
     Some(match raw {
         b"null" | b"\"\"" => return None,
         b"\"stop\"" | b"\"eos\"" | b"\"end_turn\"" | b"\"stop_sequence\"" => Finish::Stop,

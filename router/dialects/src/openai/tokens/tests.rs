@@ -1,0 +1,57 @@
+//! Claims about counts. The expected ones were made by `bpe-openai` 0.3.2 (GitHub, MIT licence), which is
+//! tested against OpenAI's own `tiktoken`.
+
+mod vectors;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn count(text: &str) -> u64 {
+    Counter::new().count(text)
+}
+
+#[test]
+fn counts_are_those_of_the_published_tokenizer() {
+    for (text, expected) in vectors::VECTORS {
+        assert_eq!(count(text), *expected, "{text:?}");
+    }
+}
+
+#[test]
+fn a_long_text_is_counted_in_part_and_hardly_off() {
+    let texts: Vec<&str> = vectors::VECTORS.iter().map(|(text, _)| *text).collect();
+    let long = texts.join("\n").repeat(500);
+    let whole = Counter { left: usize::MAX, ..Counter::new() }.count(&long);
+    let partly = count(&long);
+    assert!(long.len() > 8 * EXACT && partly != whole, "{}", long.len());
+    assert!((partly as f64 / whole as f64 - 1.0).abs() < 0.03, "{partly} {whole}");
+}
+
+#[test]
+fn what_is_exact_is_shared_by_the_texts_of_a_request() {
+    let mut counter = Counter::new();
+    let text = "word ".repeat(EXACT / 5);
+    let first = counter.count(&text);
+    assert!(counter.left < 5);
+    assert!(counter.count(&text).abs_diff(first) < first / 50);
+}
+
+#[test]
+fn a_piece_without_an_end_takes_no_time_without_an_end() {
+    // One piece of 60 kB: longer ones are counted in part.
+    let long = "abcdefghijklmnopqrstuvwxyzqj".repeat(2_200);
+    let tokens = count(&long);
+    assert!(tokens > 1_000 && tokens < 40_000, "{tokens}");
+    assert!(count(&"ä".repeat(1_000_000)) > 10_000);
+}
+
+proptest! {
+    #[test]
+    fn pieces_are_the_text_and_every_piece_counts(text: String) {
+        let pieces: Vec<&str> = Pieces::new(Shape::unicode(), &text).collect();
+        prop_assert_eq!(pieces.concat(), text.clone());
+        prop_assert!(pieces.iter().all(|piece| !piece.is_empty()));
+        prop_assert!(count(&text) >= pieces.len() as u64 && count(&text) <= text.len() as u64);
+    }
+}
