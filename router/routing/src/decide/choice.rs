@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 
 use super::explain::{self, Ground};
 use super::{Dice, Mind, Request, Scale};
-use crate::bandit::{ArmNow, Pick, Scored, Strategy};
-use crate::candidate::{self, CandidateNow};
+use crate::bandit::{ArmNow, Belief, Pick, Scored, Strategy, UNKNOWN_QUALITY};
+use crate::candidate::{self, CandidateFacts, CandidateNow, Needs};
 
 /// How far ahead in score another model has to be for a prompt's beginning to leave the one that has it in its
 /// cache. Cached input costs a tenth to a half of fresh input; at usual weights that is worth some 0.05.
@@ -115,7 +115,7 @@ impl Desk<'_> {
                 quality: belief.mean,
                 latency_p95: p95_ms.map(std::time::Duration::from_millis),
                 forecast: now.forecast,
-                dropped: dropped.or_else(|| candidate::soft(needs, facts, now, belief.mean)),
+                dropped: dropped.or_else(|| candidate::soft(needs, facts, now, doubted(needs, facts, &belief))),
                 terms,
             });
         }
@@ -257,6 +257,13 @@ impl Desk<'_> {
         self.add_probability(first, 1.0);
         Chosen { order: soft, ground: Ground::Quality, explored: false }
     }
+}
+
+/// The quality that a floor is held against. A model whose stated quality passes gets the benefit of the doubt of one
+/// standard deviation: who is dropped is not asked any more, so that a few bad scores would shut it out for long.
+fn doubted(needs: &Needs, facts: &CandidateFacts, belief: &Belief) -> f64 {
+    let stated = facts.quality.unwrap_or(UNKNOWN_QUALITY) >= needs.quality.floor();
+    if stated { belief.mean + belief.deviation } else { belief.mean }
 }
 
 /// The first answers, the second is tried next, and the last is the last resort: one of three or more, or

@@ -8,10 +8,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use atp_core::Plan;
 use serde::Serialize;
 
 use super::{Begin, Choice, Event, Learnt, Why, read};
-use crate::decide::{Mind, MindRules};
+use crate::decide::Mind;
 
 /// How many events of a route may wait for one that is missing.
 const WINDOW: usize = 1_024;
@@ -75,14 +76,14 @@ impl Report {
     }
 }
 
-/// What is told of each event that could be made again, in the order in which it happened.
+/// Who is told of each event that was made again, in the order in which it happened.
 pub trait Witness {
-    /// A route's rules hold from here on.
-    fn rules(&mut self, _rules: &MindRules) {}
-    /// A choice; its mind is as it was before.
-    fn choice(&mut self, _mind: &Mind, _choice: &Choice) {}
+    /// A mind that a route goes on with from here.
+    fn begins(&mut self, _mind: &Mind) {}
+    /// A choice, and the plan that was made again.
+    fn chose(&mut self, _choice: &Choice, _plan: &Plan) {}
     /// A lesson.
-    fn lesson(&mut self, _mind: &Mind, _learnt: &Learnt) {}
+    fn learnt(&mut self, _learnt: &Learnt) {}
 }
 
 /// Nobody.
@@ -225,12 +226,11 @@ impl<W: Witness> Replay<W> {
                 tallies.push(Tally { model: facts.model.clone(), chosen: 0 });
             }
         }
-        self.witness.rules(begin.mind.rules());
+        self.witness.begins(&begin.mind);
         route.mind = Some(begin.mind);
     }
 
     fn decide(&mut self, mind: &mut Mind, at: At, choice: &Choice) {
-        self.witness.choice(mind, choice);
         self.report.decisions += 1;
         let name = |mind: &Mind, arm: Option<usize>| {
             let facts = arm.and_then(|arm| mind.rules().candidates.get(arm));
@@ -243,6 +243,7 @@ impl<W: Witness> Replay<W> {
             tally.chosen += 1;
         }
         let plan = mind.decide(&choice.request, &choice.candidates);
+        self.witness.chose(choice, &plan);
         let first = plan.order.first().copied();
         let same = plan.candidates.len() == choice.probabilities.len()
             && plan
@@ -267,7 +268,7 @@ impl<W: Witness> Replay<W> {
     }
 
     fn learn(&mut self, mind: &mut Mind, at: At, learnt: &Learnt) {
-        self.witness.lesson(mind, learnt);
+        self.witness.learnt(learnt);
         self.report.lessons += 1;
         let reward = mind.learn(&learnt.lesson);
         if reward.map(f64::to_bits) != learnt.reward.map(f64::to_bits) {

@@ -136,9 +136,10 @@ fn again(lines: &[String]) -> Report {
 
 #[test]
 fn ten_thousand_choices_are_made_again_to_the_bit() {
-    for seed in 0..3 {
+    // One of each strategy to begin with; reloads change it.
+    for seed in [0, 1, 2, 5] {
         let mut life = Life::new(seed);
-        while life.decided < 10_000 {
+        while life.decided < 2_500 + life.lost {
             life.step();
         }
         let report = again(&life.lines);
@@ -147,7 +148,7 @@ fn ten_thousand_choices_are_made_again_to_the_bit() {
         assert_eq!((report.missing, report.skipped), (life.lost, 0));
         assert!(report.is_identical());
         let counted: u64 = report.routes["auto"].iter().map(|tally| tally.chosen).sum();
-        assert!(counted > 9_000 && counted <= report.decisions, "nobody answers some: {counted}");
+        assert!(counted > 2_250 && counted <= report.decisions, "nobody answers some: {counted}");
     }
 }
 
@@ -168,7 +169,7 @@ fn lines_may_be_written_a_little_out_of_order() {
 #[test]
 fn a_line_that_was_changed_is_named() {
     let mut life = Life::new(8);
-    while life.decided < 300 {
+    while life.decided < 100 {
         life.step();
     }
     for (place, line) in life.lines.iter().enumerate().skip(1) {
@@ -194,7 +195,7 @@ fn a_line_that_was_changed_is_named() {
                 assert_eq!(first.at, At { file: 0, line: place as u64 + 1 }, "{changed}");
             }
         }
-        if place > 60 {
+        if place > 40 {
             break;
         }
     }
