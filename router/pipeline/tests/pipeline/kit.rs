@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use atp_core::answer::BoxBody;
-use atp_core::port::{BoxFuture, Dialect, Gateway, Ledger, Provider, Try, UsageRow};
+use atp_core::port::{BoxFuture, Chat, Dialect, Gateway, Journal, Ledger, Provider, Try, UsageRow};
 use atp_core::{
     Answer, AnswerBody, Caller, Continuity, Error, Exchange, Features, Fields, Finish, FullBody, Operation, Payload,
     Price, Qos, RateFacts, Reply, Report, RequestId, Restarts, Resume, Reuse, Rope, Signs, Timeouts, Usage,
@@ -95,6 +95,8 @@ pub(crate) struct Seen {
     pub(crate) timeouts: Timeouts,
     /// The text that it was to go on with.
     pub(crate) begun: Option<String>,
+    /// The most output tokens that it was asked for beside what the request itself says.
+    pub(crate) ceiling: Option<u64>,
     pub(crate) at: tokio::time::Instant,
 }
 
@@ -141,6 +143,7 @@ impl Provider for Scripted {
                 Continuity::Continue(resume) => Some(resume.text.clone()),
                 Continuity::None | Continuity::Remember => None,
             },
+            ceiling: attempt.ceiling,
             at: tokio::time::Instant::now(),
         });
         let resume = match attempt.continuity {
@@ -280,19 +283,43 @@ pub(crate) const DIALECT: Dialect = Dialect {
     signs: |_, _| Signs { fences_closed: true, ..Signs::default() },
     length: |_, _| Bytes::from_static(b"length;"),
     text: |_, answer| String::from_utf8(answer.to_vec()).ok(),
-    chat: |system, user, most| Bytes::from(format!("{system}|{user}|{most}")),
+    chat: |model, system, user, most| Chat {
+        operation: Operation::Chat,
+        path: "/chat/completions",
+        body: Rope::from(Bytes::from(format!("{system}|{user}|{most}"))),
+        fields: Fields { model: Some(model.to_owned()), ..Fields::default() },
+    },
 };
 
 impl House {
     pub(crate) fn new(providers: &[&Arc<Scripted>], snapshot: &Snapshot) -> Self {
+        Self::of(providers, snapshot, DIALECT, None)
+    }
+
+    /// A house whose callers speak a dialect of the test's own, and that keeps a journal.
+    pub(crate) fn seeing<const N: usize>(
+        providers: [&Arc<Scripted>; N],
+        snapshot: &Snapshot,
+        dialect: Dialect,
+        journal: Option<Arc<dyn Journal>>,
+    ) -> Self {
+        Self::of(&providers, snapshot, dialect, journal)
+    }
+
+    fn of(
+        providers: &[&Arc<Scripted>],
+        snapshot: &Snapshot,
+        dialect: Dialect,
+        journal: Option<Arc<dyn Journal>>,
+    ) -> Self {
         let registry = Registry::new();
         let rows = Arc::new(Rows::default());
         let parts = Parts {
             ledger: Arc::clone(&rows) as Arc<dyn Ledger>,
             metrics: PipelineMetrics::register(&registry).unwrap(),
             spawn: Arc::new(spawn),
-            dialect: DIALECT,
-            journal: None,
+            dialect,
+            journal,
         };
         let pipeline = Pipeline::new(parts, snapshot).unwrap();
         Self { pipeline, registry, rows, providers: providers.iter().map(|provider| Arc::clone(provider)).collect() }

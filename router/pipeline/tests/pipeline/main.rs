@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod broken;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod exits;
 #[cfg(test)]
 mod failover;
