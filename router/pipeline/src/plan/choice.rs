@@ -1,19 +1,15 @@
 //! A name behind which the router chooses: its rules, its candidates, and the mind that has learnt of them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use atp_core::{Price, Weights};
-use atp_routing::bandit::Strategy;
-use atp_routing::candidate::CandidateFacts;
 use atp_routing::decide::{Mind, MindRules};
 use atp_routing::journal::Why;
-use atp_routing::sticky::StickyRules;
 
 use super::log::Due;
 use super::shadow::Trials;
 use crate::live::Route;
-use crate::snapshot::{Manner, ModelFacts, RouteRules, Sticky};
+use crate::snapshot::{ModelFacts, RouteRules};
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// One such name.
@@ -45,7 +41,8 @@ impl Choice {
     /// The choice of `rules` among `arms`. What was learnt by the one of the same name `before` is taken over:
     /// the very mind where nothing has changed, else what it knows of models that are still there.
     pub(crate) fn new(rules: &RouteRules, arms: Box<[Arm]>, before: Option<&Self>) -> Self {
-        let mind_rules = mind_rules(rules, &arms);
+        let candidate = |arm: &Arm| arm.facts.candidate(Arc::clone(&arm.route.name), arm.price);
+        let mind_rules = rules.mind(arms.iter().map(candidate).collect());
         let why = if before.is_some() { Why::Reload } else { Why::Start };
         let same = before.filter(|before| before.mind_rules == mind_rules);
         let thinking = same.map_or_else(
@@ -94,38 +91,4 @@ impl Arm {
         });
         Self { route, facts, price: price.flatten() }
     }
-}
-
-fn mind_rules(rules: &RouteRules, arms: &[Arm]) -> MindRules {
-    let Sticky { session, prefix, ttl } = rules.sticky;
-    MindRules {
-        route: Arc::clone(&rules.name),
-        candidates: arms.iter().map(facts).collect(),
-        strategy: match &rules.manner {
-            Manner::One(strategy) => *strategy,
-            Manner::Several(_) => Strategy::default(),
-        },
-        explore: rules.explore,
-        prior_weight: rules.prior_weight,
-        half_life_ms: millis(rules.half_life),
-        sticky: StickyRules { session, prefix, ttl_ms: millis(ttl) },
-    }
-}
-
-fn facts(arm: &Arm) -> CandidateFacts {
-    let ModelFacts { quality, latency_p95, context, capabilities, safety, data_scopes, .. } = &arm.facts;
-    CandidateFacts {
-        quality: *quality,
-        p95_ms: latency_p95.map(millis),
-        context: *context,
-        capabilities: *capabilities,
-        safety: *safety,
-        scopes: data_scopes.clone(),
-        price: arm.price,
-        ..CandidateFacts::named(Arc::clone(&arm.route.name))
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

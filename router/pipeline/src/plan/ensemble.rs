@@ -127,8 +127,9 @@ impl Members {
                 Err(error) => {
                     panel.fail(place);
                     walk.failed(&leg, &error);
-                    own.counts_tries_of(&leg.books);
-                    self.failed = Some((leg, error));
+                    if let Some((before, _)) = self.failed.replace((leg, error)) {
+                        own.counts_tries_of(&before.books);
+                    }
                 }
             }
             match panel.verdict(rule) {
@@ -178,6 +179,9 @@ impl Members {
             }
         }
         if let Some((mut leg, said)) = won {
+            if let Some((failed, _)) = &failed {
+                own.counts_tries_of(&failed.books);
+            }
             own.hand_over(&mut leg.books);
             return leg.answer(said.came);
         }

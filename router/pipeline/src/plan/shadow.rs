@@ -161,6 +161,7 @@ impl Challenge {
         let compared = match heard {
             Ok(heard) => {
                 spent = heard.cost.unwrap_or_default();
+                learnt(&live, &basis, &model, &heard, now);
                 let second = Answer { bytes: heard.bytes, finish: heard.finish, cost: heard.cost };
                 let told = compare(&shared, &live, &judge, &asked, body, &basis, (&first, &second)).await;
                 told.map(|(compared, cost)| {
@@ -186,6 +187,18 @@ impl Challenge {
             lives::observe(&shared, &current, (&champion, &model), compared, costs, now_ms);
         }
     }
+}
+
+/// What the challenger's estimators learn of its answer: it is to be chosen by what it costs, and nobody else asks
+/// it while it is in shadow.
+fn learnt(live: &Live, basis: &Basis, model: &Arc<str>, heard: &errand::Heard, began: Instant) {
+    let (Some(found), Some(usage)) = (live.find_model(model), heard.usage) else { return };
+    let now = clock::now();
+    let known = &found.route.known;
+    if let Some(candidate) = basis.plan.candidates.iter().find(|candidate| candidate.model == *model) {
+        known.used(&basis.ask, &candidate.forecast, &usage, heard.cost, clock::unix_ms(now));
+    }
+    known.took(now.saturating_duration_since(began), now);
 }
 
 /// Compares two answers; what that has cost beside it. `None` where the judge has come to nothing.
