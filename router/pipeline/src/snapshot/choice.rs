@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use atp_core::{Capabilities, Grade, MicroUsd, Status, Weights};
+use atp_core::{Capabilities, Grade, MicroUsd, Price, Status, Weights};
 use atp_routing::bandit::Strategy;
+use atp_routing::candidate::CandidateFacts;
+use atp_routing::decide::MindRules;
+use atp_routing::sticky::StickyRules;
 
 /// What choosing goes by, of one model.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,6 +28,23 @@ pub struct ModelFacts {
     pub region: Option<Arc<str>>,
     /// The labels of the data that it may see; `None` where it may see all that carries none.
     pub data_scopes: Option<Vec<Arc<str>>>,
+}
+
+impl ModelFacts {
+    /// These facts as a choice is made from them.
+    #[must_use]
+    pub fn candidate(&self, model: Arc<str>, price: Option<Price>) -> CandidateFacts {
+        CandidateFacts {
+            quality: self.quality,
+            p95_ms: self.latency_p95.map(millis),
+            context: self.context,
+            capabilities: self.capabilities,
+            safety: self.safety,
+            scopes: self.data_scopes.clone(),
+            price,
+            ..CandidateFacts::named(model)
+        }
+    }
 }
 
 /// A name behind which the router chooses a model.
@@ -54,6 +74,30 @@ pub struct RouteRules {
     pub sticky: Sticky,
     /// A model that answers in the shadow, to be compared.
     pub experiment: Option<Experiment>,
+}
+
+impl RouteRules {
+    /// What the route's mind goes by; `candidates` in the order of the rules.
+    #[must_use]
+    pub fn mind(&self, candidates: Vec<CandidateFacts>) -> MindRules {
+        let Sticky { session, prefix, ttl } = self.sticky;
+        MindRules {
+            route: Arc::clone(&self.name),
+            candidates,
+            strategy: match &self.manner {
+                Manner::One(strategy) => *strategy,
+                Manner::Several(_) => Strategy::default(),
+            },
+            explore: self.explore,
+            prior_weight: self.prior_weight,
+            half_life_ms: millis(self.half_life),
+            sticky: StickyRules { session, prefix, ttl_ms: millis(ttl) },
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How a route chooses.
