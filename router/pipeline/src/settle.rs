@@ -325,7 +325,7 @@ impl Books {
         let report = opening.answer.body.report();
         // A stream may still tell more usage than it has told, until it has come to its end.
         if !self.stream || report.complete {
-            notes.cost = self.cost(report.usage);
+            notes.cost = self.with_spent_cost(self.cost(report.usage));
         }
         let Opening { answer: Answer { status, headers, limits, body }, held, ended } = opening;
         let body = Box::pin(Body::new(self, body, held, ended).rescued_by(rescue));

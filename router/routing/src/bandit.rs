@@ -145,7 +145,8 @@ pub struct Lesson {
     pub weights: Weights,
     /// Whether it answered at all; `None` where that was learnt before.
     pub served: Option<bool>,
-    /// A score from 0 to 1, and how many scores of a person it weighs.
+    /// A score from 0 to 1, and how many scores of a person it weighs. Below zero, a score that was told before is
+    /// taken back, as far as it still weighs.
     pub quality: Option<(f64, f64)>,
     /// How cheap it was, from 0 to 1.
     pub cost: Option<f64>,

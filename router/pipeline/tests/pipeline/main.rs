@@ -28,6 +28,8 @@ mod lines;
 #[cfg(test)]
 mod numbers;
 #[cfg(test)]
+mod plan;
+#[cfg(test)]
 mod preemption;
 #[cfg(test)]
 mod queueing;

@@ -159,7 +159,7 @@ async fn ten_thousand_who_wait_and_leave_at_random_leave_every_slot_and_place_fr
 }
 
 /// Polls all to their ends, in an order that the dice of time decide.
-async fn join(mut all: Vec<std::pin::Pin<Box<impl Future<Output = ()>>>>) {
+pub(crate) async fn join(mut all: Vec<std::pin::Pin<Box<impl Future<Output = ()>>>>) {
     std::future::poll_fn(|cx| {
         all.retain_mut(|one| one.as_mut().poll(cx).is_pending());
         if all.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }

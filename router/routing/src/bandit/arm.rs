@@ -97,6 +97,11 @@ impl Arm {
         self.change.feel(surprise)
     }
 
+    /// Takes back a score that was told before, of which so much weight is left.
+    pub(super) fn take_back(&mut self, context: &Context, score: (f64, f64)) {
+        self.model.take_back(context, place(context.cluster), score);
+    }
+
     /// After a change somewhere: what is known is a hint, no more.
     pub(super) fn reopen(&mut self) {
         self.change = Change::default();

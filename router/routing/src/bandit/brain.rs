@@ -143,6 +143,10 @@ impl Brain {
         self.fade(lesson.now_ms);
         let arm = self.arms.get_mut(lesson.arm)?;
         arm.tell(lesson);
+        if let Some(score) = lesson.quality.and_then(taken_back) {
+            arm.take_back(&clean(&lesson.context), score);
+            return None;
+        }
         if let Some(score) = lesson.quality.and_then(score)
             && arm.score(&clean(&lesson.context), score) == Verdict::Changed
         {
@@ -213,6 +217,11 @@ fn sane(weights: Weights) -> Weights {
 /// A score and its weight, where they say anything.
 fn score((score, weight): (f64, f64)) -> Option<(f64, f64)> {
     (score.is_finite() && weight.is_finite() && weight > 0.0).then(|| (unit(score), weight.min(MOST_WEIGHT)))
+}
+
+/// A score that is taken back, and what it still weighs: one that is told with a weight below zero.
+fn taken_back((score, weight): (f64, f64)) -> Option<(f64, f64)> {
+    (score.is_finite() && weight.is_finite() && weight < 0.0).then(|| (unit(score), (-weight).min(MOST_WEIGHT)))
 }
 
 /// What an answer was worth: nothing where it failed, unknown where nobody told its quality.

@@ -199,6 +199,21 @@ impl Model {
         surprise
     }
 
+    /// Takes back a score that was learnt before and of which so much weight is left, so that another one can
+    /// take its place. What it told about the noise stays. No more is taken than there is.
+    pub(super) fn take_back(&mut self, context: &Context, cluster: usize, (score, weight): (f64, f64)) {
+        let weight = weight.min(self.cell(cluster).n).min(self.weight()).max(0.0);
+        let excess = score - self.data.prior.mean;
+        add_outer(&mut self.data.outer, -weight, &context.x);
+        add_scaled(&mut self.data.sum, -weight * excess, &context.x);
+        if let Some(cell) = self.data.cells.get_mut(cluster) {
+            add_scaled(&mut cell.x, -weight, &context.x);
+            cell.n -= weight;
+            cell.y -= weight * excess;
+        }
+        self.solve();
+    }
+
     /// Fades what was learnt so that it weighs at most this many scores.
     pub(super) fn keep_at_most(&mut self, weight: f64) {
         self.fade((weight / self.weight().max(1e-12)).min(1.0));

@@ -299,3 +299,27 @@ fn an_unseen_arm_is_tried_within_the_cap() {
     let probability = pick.scored[1].terms.probability;
     assert!((0.01..=0.05).contains(&probability), "{probability}");
 }
+
+#[test]
+fn a_score_that_is_taken_back_leaves_what_was_before() {
+    let mut brain = Brain::new(rules(Strategy::Contextual, &[Some(0.7)]));
+    for turn in 0..20 {
+        brain.learn(&lesson(0, turn as u16 % 3, 0.6, 0));
+    }
+    let before = [0, 1, 2, 3].map(|cluster| brain.quality(0, &context(cluster), 0));
+    let told = Lesson { served: None, cost: None, latency: None, ..lesson(0, 1, 0.0, 0) };
+    brain.learn(&told);
+    assert!(brain.quality(0, &context(1), 0).mean < before[1].mean - 0.01);
+    let back = Lesson { quality: told.quality.map(|(score, weight)| (score, -weight)), ..told };
+    assert_eq!(brain.learn(&back), None, "it is no answer");
+    for (cluster, before) in before.into_iter().enumerate() {
+        let after = brain.quality(0, &context(cluster as u16), 0);
+        assert!((after.mean - before.mean).abs() < 1e-9 && (after.weight - before.weight).abs() < 1e-9);
+    }
+    // More is not taken than there is.
+    for _ in 0..100 {
+        brain.learn(&back);
+    }
+    let bare = brain.quality(0, &context(1), 0);
+    assert!(bare.mean.is_finite() && bare.weight >= 0.0 && bare.deviation.is_finite(), "{bare:?}");
+}
