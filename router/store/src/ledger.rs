@@ -10,6 +10,7 @@ use atp_core::port::{GroupBy, Ledger};
 use serde::Serialize;
 
 use record::{Total, UsageRecord};
+use spent::{Owner, Spending};
 
 mod clock;
 #[cfg(test)]
@@ -34,6 +35,13 @@ pub trait LedgerStore: Ledger {
     /// # Errors
     /// Where the database cannot be read, or the question takes longer than it may.
     fn totals(&self, since_ms: u64, by: GroupBy) -> Result<Vec<Total>, Error>;
+
+    /// What was spent on exchanges that began at `since_ms` or later, by key or by tenant. Answers that no
+    /// provider made for their exchange have cost nothing, and are not counted.
+    ///
+    /// # Errors
+    /// Where the database cannot be read, or the question takes longer than it may.
+    fn spent(&self, since_ms: u64, of: Owner) -> Result<Vec<Spending>, Error>;
 
     /// How the ledger itself is doing.
     fn stats(&self) -> LedgerStats;

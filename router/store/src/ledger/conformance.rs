@@ -202,6 +202,10 @@ fn what_was_spent_is_told_by_key_and_by_tenant_since_a_time() {
             }
             subject.store.record(row);
         }
+        // An answer that was kept has tokens and costs nothing.
+        let mut kept = row(10);
+        (kept.provider, kept.cost) = (Arc::from(""), Some(MicroUsd(0)));
+        subject.store.record(kept);
         flushed(&*subject.store);
         let told = |since| {
             let spent = spent(&*subject.store, since).unwrap();

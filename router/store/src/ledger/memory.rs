@@ -1,13 +1,14 @@
 //! A ledger in memory: the last rows of each core, for tests and for a router that keeps no file.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use atp_core::Error;
 use atp_core::percore::PerCore;
 use atp_core::port::{GroupBy, Ledger, UsageRow};
+use atp_core::{Error, MicroUsd};
 
 use super::record::{Total, UsageRecord};
+use super::spent::{Owner, Spending};
 use super::{LedgerStats, LedgerStore};
 
 /// Keeps the last rows of each core and forgets older ones, which is its purpose and not a loss.
@@ -77,6 +78,23 @@ impl LedgerStore for MemoryLedger {
         let mut totals: Vec<Total> = groups.into_values().collect();
         totals.sort_by(|a, b| b.requests.cmp(&a.requests).then_with(|| a.name.cmp(&b.name)));
         Ok(totals)
+    }
+
+    fn spent(&self, since_ms: u64, of: Owner) -> Result<Vec<Spending>, Error> {
+        let mut spent: BTreeMap<String, Spending> = BTreeMap::new();
+        let rows = self.sorted();
+        let paid = rows.iter().filter(|row| row.id.unix_millis() >= since_ms && !row.provider.is_empty());
+        for row in paid {
+            let name = String::from(match of {
+                Owner::Key => &*row.key,
+                Owner::Tenant => &*row.tenant,
+            });
+            let fresh = || Spending { owner: of, name: name.clone(), cost: MicroUsd(0), tokens: 0 };
+            let sum = spent.entry(name.clone()).or_insert_with(fresh);
+            sum.cost.0 = sum.cost.0.saturating_add(row.cost.map_or(0, |cost| cost.0));
+            sum.tokens = sum.tokens.saturating_add(row.usage.map_or(0, |usage| usage.total()));
+        }
+        Ok(spent.into_values().filter(|sum| sum.cost.0 > 0 || sum.tokens > 0).collect())
     }
 
     fn stats(&self) -> LedgerStats {

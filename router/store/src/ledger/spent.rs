@@ -1,6 +1,5 @@
 //! What was spent since a time, by key and by tenant: what budgets begin with after a start.
 
-use atp_core::port::GroupBy;
 use atp_core::{Error, MicroUsd};
 
 use super::LedgerStore;
@@ -14,7 +13,17 @@ pub enum Owner {
     Tenant,
 }
 
-/// What one key or tenant has spent.
+impl Owner {
+    /// The column of a ledger.
+    pub(super) const fn column(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Tenant => "tenant",
+        }
+    }
+}
+
+/// What one key or tenant has spent. Sums saturate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spending {
     /// Whose it is.
@@ -34,14 +43,7 @@ pub struct Spending {
 /// # Errors
 /// Where the database cannot be read, or the question takes longer than it may.
 pub fn spent(store: &dyn LedgerStore, since_ms: u64) -> Result<Vec<Spending>, Error> {
-    let mut all = Vec::new();
-    for (owner, by) in [(Owner::Key, GroupBy::Key), (Owner::Tenant, GroupBy::Tenant)] {
-        let totals = store.totals(since_ms, by)?.into_iter();
-        all.extend(totals.filter_map(|total| {
-            let (cost, tokens) =
-                (MicroUsd(total.cost_micro_usd), total.input_tokens.saturating_add(total.output_tokens));
-            (cost.0 > 0 || tokens > 0).then_some(Spending { owner, name: total.name, cost, tokens })
-        }));
-    }
+    let mut all = store.spent(since_ms, Owner::Key)?;
+    all.extend(store.spent(since_ms, Owner::Tenant)?);
     Ok(all)
 }

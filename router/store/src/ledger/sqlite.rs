@@ -18,6 +18,7 @@ use atp_core::Error;
 use atp_core::port::{GroupBy, Ledger, UsageRow};
 
 use super::record::{Total, UsageRecord};
+use super::spent::{Owner, Spending};
 use super::{LedgerStats, LedgerStore};
 use shared::Shared;
 pub use writer::LedgerWriter;
@@ -111,6 +112,10 @@ impl LedgerStore for SqliteLedger {
 
     fn totals(&self, since_ms: u64, by: GroupBy) -> Result<Vec<Total>, Error> {
         read::totals(&self.shared.config.path, since_ms, by)
+    }
+
+    fn spent(&self, since_ms: u64, of: Owner) -> Result<Vec<Spending>, Error> {
+        read::spent(&self.shared.config.path, since_ms, of)
     }
 
     fn stats(&self) -> LedgerStats {

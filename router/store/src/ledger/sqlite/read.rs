@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use atp_core::port::GroupBy;
-use atp_core::{Error, ErrorKind};
+use atp_core::{Error, ErrorKind, MicroUsd};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 
 use super::insert::first_id_at;
 use crate::ledger::clock;
 use crate::ledger::record::{Total, UsageRecord};
+use crate::ledger::spent::{Owner, Spending};
 
 /// How long a question may run. An open read also keeps SQLite's log from being cut back.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -64,6 +65,32 @@ pub(super) fn totals(path: &Path, since_ms: u64, by: GroupBy) -> Result<Vec<Tota
         let conn = open(path)?;
         let mut statement = conn.prepare(&sql)?;
         let rows = statement.query_map([first_id_at(since_ms).as_slice()], total)?;
+        rows.collect::<rusqlite::Result<Vec<_>>>()
+    };
+    run().map_err(|error| explain(&error))
+}
+
+/// What was spent, by key or tenant. A row without a provider is one that no provider was paid for: an answer
+/// that was kept, or made for another.
+pub(super) fn spent(path: &Path, since_ms: u64, of: Owner) -> Result<Vec<Spending>, Error> {
+    let sql = format!(
+        "SELECT coalesce((SELECT text FROM names WHERE names.id = kinds.{column}), '') AS text,
+             CAST(total(cost) AS INTEGER) AS cost, CAST(total(tokens) AS INTEGER) AS tokens
+         FROM (
+             SELECT kind, total(cost_micro_usd) AS cost, total(input_tokens) + total(output_tokens) AS tokens
+             FROM usage_rows WHERE id >= ?1 GROUP BY kind
+         ) AS sums CROSS JOIN kinds ON kinds.id = sums.kind
+         WHERE kinds.provider IS NOT (SELECT id FROM names WHERE text = '')
+         GROUP BY kinds.{column} HAVING total(cost) > 0 OR total(tokens) > 0 ORDER BY text",
+        column = of.column(),
+    );
+    let spending = |row: &Row<'_>| {
+        Ok(Spending { owner: of, name: row.get(0)?, cost: MicroUsd(count(row, 1)?), tokens: count(row, 2)? })
+    };
+    let run = || {
+        let conn = open(path)?;
+        let mut statement = conn.prepare(&sql)?;
+        let rows = statement.query_map([first_id_at(since_ms).as_slice()], spending)?;
         rows.collect::<rusqlite::Result<Vec<_>>>()
     };
     run().map_err(|error| explain(&error))
