@@ -37,7 +37,7 @@ impl MoneyMetrics {
             denied_tokens: plain("window_denied_tokens_total", &format!("{denied} of tokens did not cover them"))?,
             over_ceiling: plain(
                 "atp_budget_over_ceiling_total",
-                "Requests that were refused because their estimate was above their own ceiling",
+                "Requests that were refused because their own ceiling was too low, or could not be kept",
             )?,
             cut: plain(
                 "atp_budget_streams_cut_total",
@@ -56,10 +56,15 @@ impl MoneyMetrics {
     /// Counts a refusal.
     pub(crate) fn refused(&self, denied: &Denied) {
         match denied {
-            Denied::Cap { .. } => self.over_ceiling.inc(),
+            Denied::Cap { .. } => self.over_ceiling(),
             Denied::Account { shortage, .. } if shortage.of == Short::Cost => self.denied_usd.inc(),
             Denied::Account { .. } => self.denied_tokens.inc(),
         }
+    }
+
+    /// Counts a refusal because of a ceiling that is too low, or cannot be kept.
+    pub(crate) fn over_ceiling(&self) {
+        self.over_ceiling.inc();
     }
 
     /// Counts a stream that was ended.

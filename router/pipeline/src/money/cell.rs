@@ -56,7 +56,7 @@ impl Cell {
         })
     }
 
-    /// Puts other budgets in force; those over a time that had none begin with what `spent` knows.
+    /// Puts other budgets in force; those over a time that had none begin with what `spent` knows of it.
     pub(super) fn change(&self, budgets: &[Budget], spent: impl Fn(Per) -> Amount, now_ms: u64) {
         let state = &mut lock(&self.state).account;
         let new: SmallVec<[Per; 5]> = budgets.iter().map(|budget| budget.per).filter(|per| !state.has(*per)).collect();

@@ -33,6 +33,16 @@ fn over_cap(cap: MicroUsd, needed: MicroUsd) -> Error {
     Error::caller(ErrorKind::BudgetDenied, text).with_param("max_cost_usd")
 }
 
+/// The refusal of one that names a ceiling where no cost is known.
+pub(super) fn unpriced(model: &str, cap: MicroUsd) -> Error {
+    let text = format!(
+        "the request may cost {} at most, but the model `{model}` has no price, so that this cannot be kept; set \
+         `prices` for the model, or leave the ceiling out",
+        dollars(cap)
+    );
+    Error::caller(ErrorKind::BudgetDenied, text).with_param("max_cost_usd")
+}
+
 fn over_budget(whose: &str, shortage: &Shortage, needed: &str, now_ms: u64) -> Error {
     let Shortage { line, reserved, of } = shortage;
     let (limit, spent, held) = match of {

@@ -39,7 +39,7 @@ pub(crate) struct Reservation {
 /// # Errors
 ///
 /// [`atp_core::ErrorKind::BudgetDenied`], naming whose budget, its limit, what is spent and held, and when it
-/// turns; or the request's own ceiling.
+/// turns; or the request's own ceiling, which cannot be kept either where the model has no price.
 pub(crate) fn reserve(
     books: &mut Books,
     route: &Route,
@@ -57,6 +57,10 @@ pub(crate) fn reserve(
         return Ok(());
     }
     let price = dearest(route, star, exchange);
+    if let (None, Some(cap)) = (price, exchange.hints.as_ref().and_then(|hints| hints.max_cost)) {
+        books.shared.metrics.money.over_ceiling();
+        return Err(refusal::unpriced(&route.name, cap));
+    }
     let (ask, forecast) = estimate(books, route, exchange, price);
     let mut tab = Tab::new(forecast.input, price, cap);
     let (least, most) = wanted(exchange, &ask, &forecast);

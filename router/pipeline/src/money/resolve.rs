@@ -63,12 +63,14 @@ impl Money {
         self.any || exchange.hints.is_some() || exchange.caller.hints.is_some()
     }
 
-    /// The most that an exchange may cost, by its own word or by its key's rule; the lower one.
+    /// The most that an exchange may cost, by its own word, or else its key's, or else what is usual, and by
+    /// its key's rule; the lower one.
     pub(super) fn cap(&self, exchange: &Exchange) -> Option<MicroUsd> {
-        let said = exchange.hints.as_ref().and_then(|hints| hints.max_cost);
-        let usual = || exchange.caller.hints.as_ref().and_then(|hints| hints.max_cost);
+        let said = exchange.hints.as_ref();
+        let key = exchange.caller.hints.as_ref().and_then(|hints| hints.max_cost);
+        let word = said.and_then(|hints| hints.max_cost).or(key).or_else(|| said?.usual_cost);
         let rule = self.purse(&exchange.caller).and_then(|purse| purse.request);
-        said.or_else(usual).into_iter().chain(rule).min()
+        word.into_iter().chain(rule).min()
     }
 
     /// The accounts that an exchange draws on.
@@ -76,7 +78,9 @@ impl Money {
         let caller = &exchange.caller;
         let key = self.purse(caller).and_then(|purse| purse.cell.clone());
         let tenant = if self.tenants.is_empty() { None } else { self.tenants.get(&caller.tenant).cloned() };
-        let sessions = self.sessions.as_ref().zip(exchange.session.as_ref());
+        // Requests of the router itself have no place in the configuration; their sessions are nobody's.
+        let session = exchange.session.as_ref().filter(|_| caller.index != usize::MAX);
+        let sessions = self.sessions.as_ref().zip(session);
         let session = sessions.map(|(sessions, name)| sessions.of(&caller.key, name, now_ms));
         key.into_iter().chain(tenant).chain(session).collect()
     }

@@ -299,7 +299,7 @@ async fn a_reload_changes_limits_and_keeps_what_is_spent() {
     let lower = Budgets {
         keys: vec![vec![usd(COST, Per::Day), usd(50 * COST, Per::Month)]],
         spent: vec![
-            Spent { name: "web".into(), whose: Whose::Key, per: Per::Month, cost: MicroUsd(49 * COST), tokens: 0 },
+            Spent { name: "web".into(), whose: Whose::Key, per: Per::Month, cost: MicroUsd(50 * COST), tokens: 0 },
             Spent { name: "web".into(), whose: Whose::Key, per: Per::Day, cost: MicroUsd(7), tokens: 0 },
         ],
         ..Budgets::default()
@@ -307,7 +307,7 @@ async fn a_reload_changes_limits_and_keeps_what_is_spent() {
     house.pipeline.swap(&Snapshot { version: 2, budgets: lower, ..snapshot.clone() }).unwrap();
     let lines = account(&house, "web").lines;
     assert_eq!(lines[0].spent.cost, MicroUsd(COST), "what it knows itself is not counted again");
-    assert_eq!(lines[1].spent.cost, MicroUsd(50 * COST), "what the ledger knows of the month, and of today");
+    assert_eq!(lines[1].spent.cost, MicroUsd(50 * COST), "what the ledger knows of the month, today included");
     ask(&house, of_web(Some(5), chat("m"))).await.unwrap_err();
     house.pipeline.swap(&Snapshot { version: 3, budgets: Budgets::default(), ..snapshot }).unwrap();
     ask(&house, of_web(Some(5), chat("m"))).await.unwrap();
@@ -341,7 +341,13 @@ async fn without_a_price_money_is_counted_as_none_and_tokens_hold() {
     assert!(error.public().contains("40 tokens per day"), "{error}");
     assert_eq!(spent(&house, "web"), Amount { cost: MicroUsd(0), tokens: 30 });
     assert_eq!(house.metric("atp_unknown_price_total", &[]), 2.0);
-    closed(&house, 3);
+    // A ceiling that somebody asked for cannot be kept; one that is only usual lets it pass.
+    let hinted = |hints| Exchange { hints: Some(Box::new(hints)), ..of_web(Some(5), chat("m")) };
+    let cap = Some(MicroUsd(100));
+    let error = ask(&house, hinted(Hints { max_cost: cap, ..Hints::default() })).await.unwrap_err();
+    assert!(error.public().contains("has no price") && error.param() == Some("max_cost_usd"), "{error}");
+    ask(&house, hinted(Hints { usual_cost: cap, ..Hints::default() })).await.unwrap();
+    closed(&house, 5);
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,6 +26,12 @@ impl Amount {
         }
     }
 
+    /// The larger of each.
+    #[must_use]
+    pub fn most(self, other: Self) -> Self {
+        Self { cost: self.cost.max(other.cost), tokens: self.tokens.max(other.tokens) }
+    }
+
     /// What is left when `other` is taken away; never below zero.
     #[must_use]
     pub const fn minus(self, other: Self) -> Self {
@@ -138,10 +144,7 @@ impl Account {
         let before = std::mem::take(&mut self.lines);
         let known = |per: Per| {
             let within = before.iter().filter(|line| line.budget.per <= per).map(|line| line.spent);
-            within.fold(Amount::NONE, |most, spent| Amount {
-                cost: most.cost.max(spent.cost),
-                tokens: most.tokens.max(spent.tokens),
-            })
+            within.fold(Amount::NONE, Amount::most)
         };
         let same = |per: Per| before.iter().find(|line| line.budget.per == per);
         let line = |budget: &Budget| Line {
@@ -158,10 +161,11 @@ impl Account {
         self.lines.iter().any(|line| line.budget.per == per)
     }
 
-    /// Counts what was spent before the account was made, since its window over `per` began.
+    /// Takes another's word for what was spent since the window over `per` began, where that is more than it
+    /// knows itself.
     pub fn seed(&mut self, per: Per, spent: Amount) {
         for line in self.lines.iter_mut().filter(|line| line.budget.per == per) {
-            line.spent = line.spent.plus(spent);
+            line.spent = line.spent.most(spent);
         }
     }
 

@@ -63,7 +63,9 @@ fn changed_budgets_keep_what_is_known() {
 fn a_seed_counts_in_its_window_alone() {
     let mut account = Account::new(&[usd(100, Per::Hour), usd(500, Per::Month)], NOW);
     account.seed(Per::Month, amount(450, 0));
+    account.seed(Per::Month, amount(300, 9));
     account.seed(Per::Hour, amount(10, 0));
+    assert_eq!(account.lines(NOW)[1].spent, amount(450, 9), "of two who know, who knows more");
     assert!(account.reserve(amount(51, 0), NOW).is_err());
     assert!(account.reserve(amount(50, 0), NOW).is_ok());
 }
