@@ -10,6 +10,8 @@ use clap_complete::Shell;
 use crate::ask::AskArgs;
 use crate::failure::Failure;
 use crate::load::LoadArgs;
+use crate::plan::PlanArgs;
+use crate::replay::ReplayArgs;
 use crate::top::TopArgs;
 
 /// Where a router listens that has no configuration.
@@ -45,10 +47,14 @@ pub(crate) enum Command {
     Models(ModelsArgs),
     /// Ask a running router one question and stream its answer.
     Ask(AskArgs),
+    /// Show which model a running router would choose for a question, and why, without asking any.
+    Plan(PlanArgs),
     /// Send many requests and measure how they are answered.
     Load(LoadArgs),
     /// Watch who shares the models of a running router: windows, queues, breakers, shares.
     Top(TopArgs),
+    /// Make the decisions of a decision log again, and weigh another configuration against them.
+    Replay(ReplayArgs),
     /// Print the version.
     Version(VersionArgs),
     /// Print a script that completes `atp` commands in a shell.
@@ -62,8 +68,10 @@ impl Command {
             Self::Check(args) => args.json,
             Self::Models(args) => args.json,
             Self::Ask(args) => args.json,
+            Self::Plan(args) => args.json,
             Self::Load(args) => args.json,
             Self::Top(args) => args.json,
+            Self::Replay(args) => args.json,
             Self::Version(args) => args.json,
             Self::Up(_) | Self::Schema | Self::Completions(_) => false,
         }

@@ -1,6 +1,6 @@
 //! `atp ask`: one question, its answer as it arrives, and what it took.
 
-mod prompt;
+pub(crate) mod prompt;
 mod reply;
 mod summary;
 

@@ -7,6 +7,8 @@ mod completions;
 mod failure;
 mod load;
 mod models;
+mod plan;
+mod replay;
 mod router;
 mod schema;
 mod term;
@@ -51,8 +53,10 @@ fn run(command: &Command, term: &Terminal) -> Result<(), Failure> {
         Command::Schema => schema::run(term),
         Command::Models(args) => models::run(args, term),
         Command::Ask(args) => ask::run(args, term),
+        Command::Plan(args) => plan::run(args, term),
         Command::Load(args) => load::run(args, term),
         Command::Top(args) => top::run(args, term),
+        Command::Replay(args) => replay::run(args, term),
         Command::Version(args) => version::run(args, term),
         Command::Completions(args) => completions::run(args, term),
     }

@@ -113,6 +113,13 @@ impl Router {
         self.send(&Request { path: "/v1/chat/completions", key: self.key(), body: Some(&body), silence: CHAT_SILENCE })
     }
 
+    /// Which model would answer an ask, and why; nobody is asked.
+    pub(crate) fn plan(&self, body: &Value) -> Result<Value, Failure> {
+        let body = body.to_string();
+        let request = Request { path: "/v1/plan", key: self.key(), body: Some(&body), silence: LIST_SILENCE };
+        whole(&mut self.send(&request)?)
+    }
+
     fn send(&self, request: &Request<'_>) -> Result<Answer, Failure> {
         let answer = http::send(&self.address, request)?;
         if (200..300).contains(&answer.status) { Ok(answer) } else { Err(refusal::of_answer(answer)) }

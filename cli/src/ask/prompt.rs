@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Read as _};
 use crate::failure::Failure;
 
 /// The words of the command line, or standard input.
-pub(super) fn read(words: &[String]) -> Result<String, Failure> {
+pub(crate) fn read(words: &[String]) -> Result<String, Failure> {
     match words {
         [dash] if dash == "-" => piped(),
         [] if !io::stdin().is_terminal() => piped(),

@@ -17,6 +17,12 @@ pub(super) struct Reply {
     pub(super) text: String,
     /// The model that answered, by the provider's name for it; else the one that was asked for.
     pub(super) model: String,
+    /// The name that was asked for, where the router chose the model behind it.
+    pub(super) asked: Option<String>,
+    /// The router's name of the model that it chose.
+    pub(super) chosen: Option<String>,
+    /// The id of that choice.
+    pub(super) plan: Option<String>,
     pub(super) provider: Option<String>,
     pub(super) request_id: Option<String>,
     pub(super) attempts: Option<u64>,
@@ -84,6 +90,9 @@ impl Reply {
         let owned = |name: &str| header(name).map(str::to_owned);
         Self {
             model: owned("x-atp-model").unwrap_or_else(|| asked.to_owned()),
+            asked: header("x-atp-chosen-model").map(|_| asked.to_owned()),
+            chosen: owned("x-atp-chosen-model"),
+            plan: owned("x-atp-plan"),
             provider: owned("x-atp-provider"),
             request_id: owned("x-request-id"),
             attempts: header("x-atp-attempts").and_then(|text| text.parse().ok()),
@@ -154,6 +163,8 @@ impl Reply {
         json!({
             "answer": self.text,
             "model": self.model,
+            "chosen_model": self.chosen,
+            "plan": self.plan,
             "provider": self.provider,
             "finish_reason": self.finish,
             "input_tokens": self.usage.map(|usage| usage.input),

@@ -5,7 +5,7 @@ use super::reply::Reply;
 
 /// One line; what is not known says so, or is left out where that is plain.
 pub(super) fn line(reply: &Reply) -> String {
-    let mut parts = vec![reply.model.clone()];
+    let mut parts = vec![model(reply)];
     parts.extend(reply.provider.clone());
     parts.push(match reply.usage {
         Some(usage) => format!("{} tokens in, {} out", usage.input, usage.output),
@@ -22,6 +22,14 @@ pub(super) fn line(reply: &Reply) -> String {
         _ => None,
     });
     parts.join(" · ")
+}
+
+/// The model; behind a name that the router chose for, who it chose.
+fn model(reply: &Reply) -> String {
+    match (&reply.asked, &reply.chosen) {
+        (Some(asked), Some(chosen)) => format!("{asked} chose {chosen}"),
+        _ => reply.model.clone(),
+    }
 }
 
 /// Six decimals, as micro-dollars have, without the zeros behind the cents.
@@ -57,6 +65,21 @@ mod tests {
         );
         reply = Reply { attempts: Some(2), finish: Some("length".to_owned()), ..reply };
         assert!(line(&reply).ends_with("1.24 s in all · 2 attempts · cut at its token limit"));
+    }
+
+    #[test]
+    fn who_was_chosen_stands_behind_what_was_asked_for() {
+        let headers = |name: &str| match name {
+            "x-atp-chosen-model" => Some("small"),
+            "x-atp-model" => Some("small-2026"),
+            "x-atp-plan" => Some("req_1"),
+            _ => None,
+        };
+        let reply = Reply::new("auto", headers);
+        assert!(line(&reply).starts_with("auto chose small · tokens unknown"), "{}", line(&reply));
+        let told = reply.json();
+        assert_eq!((told["chosen_model"].as_str(), told["plan"].as_str()), (Some("small"), Some("req_1")));
+        assert!(line(&Reply::new("m", |_| None)).starts_with("m · "));
     }
 
     #[test]

@@ -30,7 +30,8 @@ struct ErrorBody {
 pub(super) fn of_answer(mut answer: Answer) -> Failure {
     let body = answer.body.read_all(MAX_BODY).unwrap_or_default();
     let object = serde_json::from_slice::<ErrorBody>(&body).ok().map(|body| body.error);
-    let message = object.as_ref().and_then(|object| object.message.clone()).unwrap_or_else(|| excerpt(&body));
+    let told = object.as_ref().and_then(|object| object.message.clone()).or_else(|| detail(&body));
+    let message = told.unwrap_or_else(|| excerpt(&body));
     let code = answer.header("x-atp-error").map(str::to_owned).or_else(|| object.and_then(|object| code(&object)));
     let hint = hint(code.as_deref(), answer.status, answer.header("retry-after"));
     Failure {
@@ -40,6 +41,13 @@ pub(super) fn of_answer(mut answer: Answer) -> Failure {
         request_id: answer.header("x-request-id").map(str::to_owned),
         ..Failure::new(message)
     }
+}
+
+/// The text of an error of the router's own endpoints: `{"error": code, "detail": text}`.
+fn detail(body: &[u8]) -> Option<String> {
+    let told: Value = serde_json::from_slice(body).ok()?;
+    told.get("error")?.as_str()?;
+    told.get("detail")?.as_str().map(str::to_owned)
 }
 
 /// An error that came within a stream.
@@ -119,6 +127,13 @@ mod tests {
             excerpt("ä".repeat(900).as_bytes()).chars().count(),
             "the request was refused: ".len() + MAX_EXCERPT
         );
+    }
+
+    #[test]
+    fn the_routers_own_errors_are_read_too() {
+        let own = br#"{"error":"validation_error","detail":"`quality` is \"best\""}"#;
+        assert_eq!(detail(own).as_deref(), Some("`quality` is \"best\""));
+        assert_eq!(detail(br#"{"detail":"Not Found"}"#), None);
     }
 
     #[test]
