@@ -375,6 +375,32 @@ async fn an_ask_is_a_plan_its_events_chunks_and_a_final_message() {
 }
 
 #[tokio::test]
+async fn each_message_is_a_chunk_of_its_own() {
+    let scene = Scene::open();
+    let (mut near, far) = duplex(64 << 10);
+    let connection = hyper::server::conn::http1::Builder::new();
+    let served = connection.serve_connection(TokioIo::new(far), scene.entrance.clone());
+    let body = r#"{"prompt":"Hi"}"#;
+    let asked = async {
+        let head = format!("POST /v1/ask HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}", body.len());
+        near.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.unwrap();
+        let mut text = String::new();
+        near.read_to_string(&mut text).await.unwrap();
+        text
+    };
+    let (_, text) = tokio::join!(served, asked);
+    let mut rest = text.split_once("\r\n\r\n").unwrap().1;
+    let mut messages = 0;
+    while let Some((size, behind)) = rest.split_once("\r\n").filter(|(size, _)| *size != "0") {
+        let size = usize::from_str_radix(size, 16).unwrap();
+        assert!(serde_json::from_str::<Value>(&behind[..size]).is_ok(), "{}", &behind[..size]);
+        messages += 1;
+        rest = &behind[size + 2..];
+    }
+    assert_eq!(messages, 5);
+}
+
+#[tokio::test]
 async fn who_accepts_events_gets_events() {
     let scene = Scene::open();
     let body = json!({"prompt": "Hi"}).to_string();

@@ -1,6 +1,10 @@
 //! The body of an ask that is answered in pieces: the provider's stream on one side, messages on the other. It is
 //! pulled by the caller, so that who reads slowly slows the provider, and who leaves ends it.
+//!
+//! Each message is a piece of its own, so that on HTTP/1.1 it is a chunk of its own: callers are known who take what
+//! they read at a time for one message.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -12,6 +16,7 @@ use atp_dialects::native::{Answered, Framing, aborted, chunk, event, final_messa
 use atp_dialects::openai::chat::{Said, said};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
+use serde::Serialize;
 
 use super::ask::{LONGEST, too_long};
 use crate::clock;
@@ -39,6 +44,8 @@ pub(super) struct Told {
     text: String,
     /// Chunks that have gone out.
     told: u64,
+    /// Messages that have not gone out.
+    out: VecDeque<Bytes>,
     stage: Stage,
 }
 
@@ -64,20 +71,19 @@ impl Told {
         let events = answer.headers.get(CONTENT_TYPE);
         let events = events.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
         let reader = if events { Reader::Events(Said::new()) } else { Reader::Whole(Vec::new()) };
-        Self { body: answer.body, known, framing, reader, text: String::new(), told: 0, stage: Stage::Plan }
+        let (text, out) = (String::new(), VecDeque::new());
+        Self { body: answer.body, known, framing, reader, text, told: 0, out, stage: Stage::Plan }
     }
 
     /// The plan, and what has happened since.
-    fn first(&self, out: &mut Vec<u8>) {
+    fn first(&mut self) {
         let Known { plan, model, notes, events, .. } = &self.known;
-        self.framing.put(&plan_line(plan.as_deref(), model, notes), out);
-        for happened in events {
-            self.framing.put(&event(happened), out);
-        }
+        self.out.push_back(message(self.framing, &plan_line(plan.as_deref(), model, notes)));
+        self.out.extend(events.iter().map(|happened| message(self.framing, &event(happened))));
     }
 
     /// Reads a piece of the provider's answer.
-    fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    fn feed(&mut self, piece: &[u8]) -> Result<(), Error> {
         let before = self.text.len();
         let held = match &mut self.reader {
             Reader::Events(said) => {
@@ -89,31 +95,31 @@ impl Told {
                 held.len()
             }
         };
-        self.say(before, out);
+        self.say(before);
         if self.text.len().max(held) > LONGEST { Err(too_long()) } else { Ok(()) }
     }
 
     /// The provider's answer has come to its end.
-    fn end(&mut self, out: &mut Vec<u8>) {
+    fn end(&mut self) {
         let before = self.text.len();
         match &mut self.reader {
             Reader::Events(said) => said.finish(&mut self.text),
             Reader::Whole(held) => self.text.push_str(&said(held).unwrap_or_default()),
         }
-        self.say(before, out);
+        self.say(before);
     }
 
     /// Tells the text from `before` on, where there is any.
-    fn say(&mut self, before: usize, out: &mut Vec<u8>) {
+    fn say(&mut self, before: usize) {
         let fresh = self.text.get(before..).unwrap_or_default();
         if !fresh.is_empty() {
             self.told += 1;
-            self.framing.put(&chunk(self.told, fresh, &self.known.model), out);
+            self.out.push_back(message(self.framing, &chunk(self.told, fresh, &self.known.model)));
         }
     }
 
     /// The last message.
-    fn last(&self, failure: Option<&Error>, out: &mut Vec<u8>) {
+    fn last(&mut self, failure: Option<&Error>) {
         let report = self.body.report();
         let answered = Answered {
             text: &self.text,
@@ -125,10 +131,12 @@ impl Told {
             plan: self.known.plan.as_deref(),
             events: &self.known.events,
         };
-        match failure.or(report.failure.as_ref()) {
-            Some(error) => self.framing.put(&aborted(&answered, error), out),
-            None => self.framing.put(&final_message(&answered), out),
-        }
+        let last = match failure.or(report.failure.as_ref()) {
+            Some(error) => message(self.framing, &aborted(&answered, error)),
+            None => message(self.framing, &final_message(&answered)),
+        };
+        self.out.push_back(last);
+        self.stage = Stage::Done;
     }
 
     /// The next of the provider's bytes.
@@ -143,35 +151,41 @@ impl Told {
     }
 }
 
+fn message(framing: Framing, message: &impl Serialize) -> Bytes {
+    let mut out = Vec::new();
+    framing.put(message, &mut out);
+    Bytes::from(out)
+}
+
 impl AnswerBody for Told {
     fn poll_chunk(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        let mut out = Vec::new();
-        match self.stage {
-            Stage::Plan => {
-                self.stage = Stage::Fresh;
-                self.first(&mut out);
-                // It goes out at once: the provider may think for long before its first word.
-                return Poll::Ready(Some(Ok(Bytes::from(out))));
+        loop {
+            if let Some(message) = self.out.pop_front() {
+                return Poll::Ready(Some(Ok(message)));
             }
-            Stage::Fresh | Stage::Text => {}
-            Stage::Done => return Poll::Ready(None),
-        }
-        while out.is_empty() {
-            let failure = match ready!(self.poll_answer(cx)) {
-                Some(Ok(piece)) => match self.feed(&piece, &mut out) {
-                    Ok(()) => continue,
-                    Err(error) => Some(error),
-                },
-                Some(Err(error)) => Some(error),
-                None => {
-                    self.end(&mut out);
-                    None
+            match self.stage {
+                Stage::Plan => {
+                    // It goes out at once: the provider may think for long before its first word.
+                    self.stage = Stage::Fresh;
+                    self.first();
+                    continue;
                 }
-            };
-            self.stage = Stage::Done;
-            self.last(failure.as_ref(), &mut out);
+                Stage::Fresh | Stage::Text => {}
+                Stage::Done => return Poll::Ready(None),
+            }
+            match ready!(self.poll_answer(cx)) {
+                Some(Ok(piece)) => {
+                    if let Err(error) = self.feed(&piece) {
+                        self.last(Some(&error));
+                    }
+                }
+                Some(Err(error)) => self.last(Some(&error)),
+                None => {
+                    self.end();
+                    self.last(None);
+                }
+            }
         }
-        Poll::Ready(Some(Ok(Bytes::from(out))))
     }
 
     fn report(&self) -> &Report {
