@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use atp_core::port::{BoxFuture, GroupBy};
-use atp_core::{Error, Weight};
+use atp_core::{Error, Status, Weight};
 use serde_json::Value;
 
-/// The running router, as the control plane sees it. The calls return at once, but for the two whose
-/// answers come from a database.
+/// The running router, as the control plane sees it. The calls return at once, but for those whose
+/// answers come from a database or from files.
 pub trait Control: Send + Sync {
     /// Whether requests should be sent here.
     fn readiness(&self) -> Readiness;
@@ -42,6 +42,21 @@ pub trait Control: Send + Sync {
     /// [`atp_core::ErrorKind::NotFound`] for a tenant that is not configured.
     fn set_weight(&self, tenant: &str, weight: Weight) -> Result<Value, Error>;
 
+    /// How models are chosen, and what may be spent.
+    fn choice(&self, part: ChoicePart) -> Value;
+
+    /// Keeps a model at a status, or with `None` lets evidence decide on it again; tells what came of it.
+    ///
+    /// # Errors
+    /// [`atp_core::ErrorKind::NotFound`] for a model that no route may choose, or that was not pinned.
+    fn pin(&self, model: &str, status: Option<Status>) -> Result<Value, Error>;
+
+    /// The form of an observation, as a JSON schema.
+    fn observation_schema(&self) -> Value;
+
+    /// What came of choices, the newest first.
+    fn observations(&self, wanted: ObservationQuery) -> BoxFuture<'static, Result<Value, Error>>;
+
     /// The wall clock, in milliseconds since the Unix epoch.
     fn unix_millis(&self) -> u64;
 }
@@ -59,6 +74,40 @@ pub enum FlowPart {
     Weights,
     /// What each tenant was served, most first.
     Served,
+}
+
+/// What of choosing and of money is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChoicePart {
+    /// What each route has learnt of each model, by kind of work.
+    Arms,
+    /// What each key, tenant and session may spend and has spent.
+    Budgets,
+    /// How each model stands that a route may choose.
+    ModelStatus,
+    /// The kinds of work of each route.
+    ClusterStats,
+    /// The challengers of each route, and how they do.
+    Experiments,
+    /// What challengers did in the shadow, by model over all routes.
+    ShadowStats,
+    /// Where each model stands in its life, and why.
+    Lifecycle,
+}
+
+/// Which observations are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservationQuery {
+    /// How many; at least 1.
+    pub limit: usize,
+    /// How many that fit are passed over first.
+    pub offset: usize,
+    /// Of which model that answered; all where `None`.
+    pub model: Option<String>,
+    /// Of which kind of work; all where `None`.
+    pub cluster: Option<String>,
+    /// Of which version of the schema; all where `None`.
+    pub schema_version: Option<u64>,
 }
 
 /// Whether requests should be sent here.

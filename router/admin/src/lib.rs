@@ -15,6 +15,6 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use control::{Check, CheckState, Control, FlowPart, Readiness, Version};
+pub use control::{Check, CheckState, ChoicePart, Control, FlowPart, ObservationQuery, Readiness, Version};
 pub use health::HealthLookup;
 pub use serve::{Serving, serve};

@@ -2,25 +2,52 @@
 //! passed over: a report over the wrong days looks just like a right one.
 
 use atp_core::port::GroupBy;
-use atp_core::{Error, ErrorKind, Weight};
+use atp_core::{Error, ErrorKind, Status, Weight};
 
-/// How many rows `/admin/usage` shows where nothing is asked for, and at most.
+use crate::control::ObservationQuery;
+
+/// How many rows `/admin/usage` and `/admin/observations` show where nothing is asked for, and at most.
 const LIMIT: usize = 100;
 const LIMIT_MOST: usize = 1000;
+/// How many observations may be passed over: they are read anew each time.
+const OFFSET_MOST: usize = 1_000_000;
 
 /// Reads the query of `/admin/usage`.
 pub(crate) fn limit(query: &str) -> Result<usize, Error> {
     let mut limit = LIMIT;
     for (name, value) in pairs(query) {
         match name {
-            "limit" => {
-                let parsed = value.parse().ok().filter(|limit| (1..=LIMIT_MOST).contains(limit));
-                limit = parsed.ok_or_else(|| bad(name, value, &format!("a whole number from 1 to {LIMIT_MOST}")))?;
-            }
+            "limit" => limit = whole(name, value, 1, LIMIT_MOST)?,
             _ => return Err(unknown(name, "limit")),
         }
     }
     Ok(limit)
+}
+
+fn whole(name: &str, value: &str, least: usize, most: usize) -> Result<usize, Error> {
+    let parsed = value.parse().ok().filter(|number| (least..=most).contains(number));
+    parsed.ok_or_else(|| bad(name, value, &format!("a whole number from {least} to {most}")))
+}
+
+/// Reads the query of `/admin/observations`.
+pub(crate) fn observations(query: &str) -> Result<ObservationQuery, Error> {
+    let mut wanted = ObservationQuery { limit: LIMIT, offset: 0, model: None, cluster: None, schema_version: None };
+    for (name, value) in pairs(query) {
+        match name {
+            "limit" => wanted.limit = whole(name, value, 1, LIMIT_MOST)?,
+            "offset" => wanted.offset = whole(name, value, 0, OFFSET_MOST)?,
+            "model" => wanted.model = Some(text(name, value)?),
+            "cluster" => wanted.cluster = Some(text(name, value)?),
+            "schema_version" => wanted.schema_version = Some(whole(name, value, 1, LIMIT_MOST)? as u64),
+            _ => return Err(unknown(name, "limit, offset, model, cluster, schema_version")),
+        }
+    }
+    Ok(wanted)
+}
+
+/// A name, percent-encoded where it has to be.
+fn text(name: &str, value: &str) -> Result<String, Error> {
+    decode(value).filter(|text| !text.is_empty()).ok_or_else(|| bad(name, value, "a name, percent-encoded"))
 }
 
 /// Reads the query of `/admin/usage/totals`: the grouping, and the time from which rows count in
@@ -31,7 +58,7 @@ pub(crate) fn totals(query: &str, now_ms: u64) -> Result<(GroupBy, u64), Error> 
         match name {
             "by" => {
                 let found = GroupBy::parse(value);
-                by = found.ok_or_else(|| bad(name, value, "key, model or provider"))?;
+                by = found.ok_or_else(|| bad(name, value, "key, tenant, model or provider"))?;
             }
             "since" => {
                 let wanted = "Unix milliseconds, or an age such as 90s, 15m, 24h or 7d";
@@ -64,6 +91,42 @@ pub(crate) fn weight(query: &str) -> Result<(String, Weight), Error> {
         let text = "a tenant and its weight are needed, as in `?tenant=shop&weight=2.5`";
         Error::caller(ErrorKind::InvalidRequest, text)
     })
+}
+
+/// Reads the query of `/admin/lifecycle/pin`: which model, and where it is kept.
+pub(crate) fn pin(query: &str) -> Result<(String, Status), Error> {
+    let (mut model, mut status) = (None, None);
+    for (name, value) in pairs(query) {
+        match name {
+            "model" => model = Some(text(name, value)?),
+            "status" => status = Some(status_of(value)?),
+            _ => return Err(unknown(name, "model, status")),
+        }
+    }
+    model.zip(status).ok_or_else(|| {
+        let text = "a model and its status are needed, as in `?model=small&status=active`";
+        Error::caller(ErrorKind::InvalidRequest, text)
+    })
+}
+
+fn status_of(value: &str) -> Result<Status, Error> {
+    Status::ALL.into_iter().find(|status| status.label() == value).ok_or_else(|| {
+        let known = Status::ALL.map(Status::label).join(", ");
+        let text = format!("query parameter `status` is `{value}`; it takes one of {known}");
+        Error::caller(ErrorKind::Validation, text).with_param("status")
+    })
+}
+
+/// Reads the query of `/admin/lifecycle/unpin`.
+pub(crate) fn unpin(query: &str) -> Result<String, Error> {
+    let mut model = None;
+    for (name, value) in pairs(query) {
+        match name {
+            "model" => model = Some(text(name, value)?),
+            _ => return Err(unknown(name, "model")),
+        }
+    }
+    model.ok_or_else(|| Error::caller(ErrorKind::InvalidRequest, "a model is needed, as in `?model=small`"))
 }
 
 fn weight_of(value: &str) -> Result<Weight, Error> {
@@ -137,6 +200,32 @@ mod tests {
     }
 
     #[test]
+    fn a_model_is_pinned_to_a_status_that_exists() {
+        assert_eq!(pin("model=a%2Fb&status=shadow").unwrap(), ("a/b".to_owned(), Status::Shadow));
+        assert_eq!(unpin("model=m").unwrap(), "m");
+        assert_eq!(pin("model=m&status=actif").unwrap_err().kind(), ErrorKind::Validation);
+        for bad in ["", "model=m", "status=active", "model=&status=active", "model=m&status=active&why=x"] {
+            assert_eq!(pin(bad).unwrap_err().kind(), ErrorKind::InvalidRequest, "{bad}");
+        }
+        for bad in ["", "model=", "model=m&status=active"] {
+            assert_eq!(unpin(bad).unwrap_err().kind(), ErrorKind::InvalidRequest, "{bad}");
+        }
+    }
+
+    #[test]
+    fn observations_are_paged_and_filtered() {
+        let all = ObservationQuery { limit: 100, offset: 0, model: None, cluster: None, schema_version: None };
+        assert_eq!(observations("").unwrap(), all);
+        let read = observations("limit=5&offset=10&model=groq%2Fnew&cluster=code&schema_version=2").unwrap();
+        assert_eq!((read.limit, read.offset, read.schema_version), (5, 10, Some(2)));
+        assert_eq!((read.model.as_deref(), read.cluster.as_deref()), (Some("groq/new"), Some("code")));
+        for bad in ["limit=0", "offset=-1", "offset=1000001", "model=", "cluster=%zz", "schema_version=two", "since=1h"]
+        {
+            assert_eq!(observations(bad).unwrap_err().kind(), ErrorKind::InvalidRequest, "{bad}");
+        }
+    }
+
+    #[test]
     fn since_is_a_time_or_an_age() {
         let day = 86_400_000;
         assert_eq!(totals("", 5).unwrap(), (GroupBy::Model, 0));
@@ -145,7 +234,7 @@ mod tests {
         assert_eq!(totals("since=90s", 100_000).unwrap().1, 10_000);
         assert_eq!(totals("since=99999999999999999999d", day).map(|totals| totals.1).ok(), None);
         assert_eq!(totals("since=9999999999999999999d", day).unwrap().1, 0, "an age beyond the epoch is all of it");
-        for bad in ["since=yesterday", "since=h", "since=1.5h", "since=5€", "by=tenant", "from=1"] {
+        for bad in ["since=yesterday", "since=h", "since=1.5h", "since=5€", "by=nobody", "from=1"] {
             assert_eq!(totals(bad, day).unwrap_err().kind(), ErrorKind::InvalidRequest, "{bad}");
         }
     }
@@ -179,6 +268,6 @@ mod tests {
     #[test]
     fn an_error_names_field_value_and_way_out() {
         let text = totals("by=modle", 0).unwrap_err().public().to_owned();
-        assert_eq!(text, "query parameter `by` is `modle`; it takes key, model or provider");
+        assert_eq!(text, "query parameter `by` is `modle`; it takes key, tenant, model or provider");
     }
 }

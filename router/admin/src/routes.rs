@@ -12,7 +12,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::control::{Control, FlowPart};
+use crate::control::{ChoicePart, Control, FlowPart};
 use crate::{browser, health, query, reply};
 
 /// No route here takes a body; one that announces more than this is refused instead of drained.
@@ -39,20 +39,37 @@ const fn post(path: &'static str, about: &'static str, handler: Handler) -> Rout
 }
 
 /// Every route beside those of [`health::PATHS`]. `GET` serves `HEAD` too.
-static ROUTES: [Route; 13] = [
+static ROUTES: [Route; 24] = [
     get("/admin", "this list", index),
     get("/admin/version", "version, commit, configuration, uptime, workers", version),
     get("/admin/config", "the configuration in force, without secrets", |_, control| now(control.config())),
     get("/admin/models", "models and their targets", |_, control| now(control.models())),
     get("/admin/ledger", "how the ledger is doing", |_, control| now(control.ledger())),
     get("/admin/usage", "the newest usage rows; ?limit=1..1000", usage),
-    get("/admin/usage/totals", "sums; ?by=key|model|provider&since=24h", totals),
+    get("/admin/usage/totals", "sums; ?by=key|tenant|model|provider&since=24h", totals),
     get("/admin/flow", "queues, lanes and tenants", |_, control| now(control.flow(FlowPart::All))),
     get("/admin/windows", "each lane's window", |_, control| now(control.flow(FlowPart::Windows))),
     get("/admin/breakers", "each lane's breaker", |_, control| now(control.flow(FlowPart::Breakers))),
     get("/admin/fair/weights", "each tenant's weight", |_, control| now(control.flow(FlowPart::Weights))),
     get("/admin/fair/served", "what each tenant was served", |_, control| now(control.flow(FlowPart::Served))),
+    get("/admin/arms", "what each route has learnt of each model", |_, control| now(control.choice(ChoicePart::Arms))),
+    get("/admin/budgets", "what each key and tenant may spend and has", |_, control| {
+        now(control.choice(ChoicePart::Budgets))
+    }),
+    get("/admin/model_status", "how each model stands", |_, control| now(control.choice(ChoicePart::ModelStatus))),
+    get("/admin/cluster_stats", "each route's kinds of work", |_, control| {
+        now(control.choice(ChoicePart::ClusterStats))
+    }),
+    get("/admin/experiments", "each route's challengers", |_, control| now(control.choice(ChoicePart::Experiments))),
+    get("/admin/shadow_stats", "what challengers did", |_, control| now(control.choice(ChoicePart::ShadowStats))),
+    get("/admin/lifecycle", "where each model stands in its life", |_, control| {
+        now(control.choice(ChoicePart::Lifecycle))
+    }),
+    get("/admin/observations", "what came of choices; ?limit&offset&model&cluster&schema_version", observations),
+    get("/admin/observation_schema", "the form of an observation", |_, control| now(control.observation_schema())),
     post("/admin/fair/weight", "changes a tenant's weight; ?tenant=NAME&weight=0.1..100", set_weight),
+    post("/admin/lifecycle/pin", "keeps a model's status; ?model=NAME&status=active|shadow|fallback|retired", pin),
+    post("/admin/lifecycle/unpin", "lets evidence decide on a model again; ?model=NAME", unpin),
 ];
 
 /// Answers a request. Never fails: what goes wrong is an answer too.
@@ -139,9 +156,26 @@ fn totals(query: &str, control: &dyn Control) -> BoxFuture<'static, Result<Value
     }
 }
 
+fn observations(query: &str, control: &dyn Control) -> BoxFuture<'static, Result<Value, Error>> {
+    match query::observations(query) {
+        Ok(wanted) => control.observations(wanted),
+        Err(error) => fail(error),
+    }
+}
+
 fn set_weight(query: &str, control: &dyn Control) -> BoxFuture<'static, Result<Value, Error>> {
     let changed = query::weight(query).and_then(|(tenant, weight)| control.set_weight(&tenant, weight));
     Box::pin(std::future::ready(changed))
+}
+
+fn pin(query: &str, control: &dyn Control) -> BoxFuture<'static, Result<Value, Error>> {
+    let pinned = query::pin(query).and_then(|(model, status)| control.pin(&model, Some(status)));
+    Box::pin(std::future::ready(pinned))
+}
+
+fn unpin(query: &str, control: &dyn Control) -> BoxFuture<'static, Result<Value, Error>> {
+    let unpinned = query::unpin(query).and_then(|model| control.pin(&model, None));
+    Box::pin(std::future::ready(unpinned))
 }
 
 fn not_found(path: &str) -> Response<Bytes> {

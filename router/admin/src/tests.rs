@@ -97,6 +97,25 @@ impl Control for Played {
         Ok(json!({ "before": before, "after": weight.thousandths() }))
     }
 
+    fn choice(&self, part: ChoicePart) -> Value {
+        json!({ "part": format!("{part:?}") })
+    }
+
+    fn pin(&self, model: &str, status: Option<atp_core::Status>) -> Result<Value, Error> {
+        match model {
+            "m" => Ok(json!({ "model": model, "status": status })),
+            _ => Err(Error::caller(ErrorKind::NotFound, format!("no model `{model}`"))),
+        }
+    }
+
+    fn observation_schema(&self) -> Value {
+        json!({ "type": "object" })
+    }
+
+    fn observations(&self, wanted: ObservationQuery) -> BoxFuture<'static, Result<Value, Error>> {
+        Box::pin(std::future::ready(Ok(json!({ "observations": [format!("{wanted:?}")] }))))
+    }
+
     fn unix_millis(&self) -> u64 {
         100_000_000
     }
@@ -164,6 +183,8 @@ async fn every_route_answers_with_json() {
         ("/admin/flow", "part"),
         ("/livez", "status"),
         ("/readyz", "reasons"),
+        ("/admin/observation_schema", "type"),
+        ("/admin/observations", "observations"),
     ] {
         let got = ask(surface.address, "GET", path).await;
         assert_eq!(got.status, 200, "{path}: {}", got.body);
@@ -237,6 +258,44 @@ async fn each_part_of_the_flow_has_its_path() {
     ] {
         assert_eq!(ask(surface.address, "GET", path).await.json(), json!({ "part": part }), "{path}");
     }
+}
+
+#[tokio::test]
+async fn each_part_of_choosing_has_its_path() {
+    let surface = surface(Serving::default()).await;
+    for (path, part) in [
+        ("/admin/arms", "Arms"),
+        ("/admin/budgets", "Budgets"),
+        ("/admin/model_status", "ModelStatus"),
+        ("/admin/cluster_stats", "ClusterStats"),
+        ("/admin/experiments", "Experiments"),
+        ("/admin/shadow_stats", "ShadowStats"),
+        ("/admin/lifecycle", "Lifecycle"),
+    ] {
+        assert_eq!(ask(surface.address, "GET", path).await.json(), json!({ "part": part }), "{path}");
+    }
+    let got = ask(surface.address, "GET", "/admin/observations?limit=3&model=m").await.json();
+    let told = got["observations"][0].as_str().unwrap();
+    assert!(told.contains("limit: 3") && told.contains("Some(\"m\")"), "{told}");
+    let bad = ask(surface.address, "GET", "/admin/observations?limit=many").await;
+    assert_eq!((bad.status, &bad.json()["error"]), (400, &json!("invalid_request")));
+}
+
+#[tokio::test]
+async fn a_model_is_pinned_and_unpinned_by_post() {
+    let surface = surface(Serving::default()).await;
+    let pinned = ask(surface.address, "POST", "/admin/lifecycle/pin?model=m&status=retired").await;
+    assert_eq!((pinned.status, pinned.json()), (200, json!({ "model": "m", "status": "retired" })));
+    let unpinned = ask(surface.address, "POST", "/admin/lifecycle/unpin?model=m").await;
+    assert_eq!((unpinned.status, unpinned.json()), (200, json!({ "model": "m", "status": null })));
+    for (path, status) in [
+        ("/admin/lifecycle/pin?model=n&status=active", 404),
+        ("/admin/lifecycle/pin?model=m&status=gone", 422),
+        ("/admin/lifecycle/unpin", 400),
+    ] {
+        assert_eq!(ask(surface.address, "POST", path).await.status, status, "{path}");
+    }
+    assert_eq!(ask(surface.address, "GET", "/admin/lifecycle/pin?model=m&status=active").await.status, 405);
 }
 
 #[tokio::test]

@@ -5,7 +5,10 @@ use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use atp_core::port::{BoxFuture, Dialect, Gateway, Journal, Ledger, ModelCard, Outcome};
-use atp_core::{Caller, Decision, Error, Exchange, Observation, Operation, Plan, Reply, RequestId, Status, Weight};
+use atp_core::{
+    Caller, Decision, Error, Exchange, Observation, Operation, Plan, Reply, RequestId, Status, Weight, Weights,
+};
+use atp_routing::decide::MindRules;
 use atp_routing::lifecycle::Standing;
 
 use crate::REQUESTS;
@@ -176,6 +179,12 @@ impl Pipeline {
     #[must_use]
     pub fn cluster_stats(&self) -> Vec<ClusterStats> {
         plan::clusters(&self.0.live.load(), clock::now())
+    }
+
+    /// What every route decides by, in configured order, and what counts how much where that is configured.
+    #[must_use]
+    pub fn minds(&self) -> Vec<(MindRules, Option<Weights>)> {
+        self.0.live.load().choices().map(|choice| (choice.mind_rules.clone(), choice.rules.weights)).collect()
     }
 
     /// The challengers of every route, and how they do.

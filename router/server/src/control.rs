@@ -1,22 +1,25 @@
 //! What the control plane shows of the running router.
 
+mod choice;
 mod flow;
+mod observations;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use atp_admin::{Control, FlowPart, Readiness, Version};
+use atp_admin::{ChoicePart, Control, FlowPart, ObservationQuery, Readiness, Version};
 use atp_core::port::{BoxFuture, Gateway, GroupBy};
-use atp_core::{Error, Weight};
+use atp_core::{Error, ErrorKind, Status, Weight};
 use atp_ingress::{Drain, Phase};
 use atp_pipeline::Pipeline;
-use atp_store::Desk;
+use atp_store::{Desk, Files};
 use atp_telemetry::{BuildInfo, Metrics};
 use serde_json::{Value, json};
 
 use crate::clock;
 use crate::config::Resolved;
+use crate::config::resolved::{JournalSettings, Model};
 use crate::gauges::Gauges;
 
 /// The handles that the control plane reads.
@@ -27,6 +30,10 @@ pub(crate) struct Running {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) gauges: Gauges,
     pub(crate) desk: Desk,
+    /// The journal; `None` where nothing is kept.
+    pub(crate) files: Option<Arc<Files>>,
+    /// Where observations are kept: those of the start, because that is where they are written.
+    pub(crate) observations: JournalSettings,
     pub(crate) drain: Drain,
     pub(crate) started: Instant,
 }
@@ -65,7 +72,8 @@ impl Control for Running {
     }
 
     fn metrics_text(&self) -> String {
-        self.gauges.refresh(&self.desk.store().stats());
+        let journal = self.files.as_ref().map(|files| files.stats());
+        self.gauges.refresh(&self.desk.store().stats(), &journal.unwrap_or_default());
         self.metrics.render()
     }
 
@@ -74,9 +82,21 @@ impl Control for Running {
     }
 
     fn models(&self) -> Value {
-        let models = crate::snapshot::described(&self.config.load());
-        let entry = |(name, targets): (String, Vec<String>)| json!({ "name": name, "targets": targets });
-        json!({ "models": models.into_iter().map(entry).collect::<Vec<_>>(), "listed": self.pipeline.models().len() })
+        let config = self.config.load();
+        let models = crate::snapshot::described(&config).into_iter().zip(&config.models);
+        let entry = |((name, targets), model): ((String, Vec<String>), &Model)| {
+            let mut told = model.facts_json();
+            if let Value::Object(fields) = &mut told {
+                fields.insert("name".to_owned(), json!(name));
+                fields.insert("targets".to_owned(), json!(targets));
+            }
+            told
+        };
+        json!({
+            "models": models.map(entry).collect::<Vec<_>>(),
+            "routes": config.routes_json(),
+            "listed": self.pipeline.models().len(),
+        })
     }
 
     fn ledger(&self) -> Value {
@@ -99,6 +119,28 @@ impl Control for Running {
 
     fn set_weight(&self, tenant: &str, weight: Weight) -> Result<Value, Error> {
         flow::set_weight(&self.pipeline, tenant, weight)
+    }
+
+    fn choice(&self, part: ChoicePart) -> Value {
+        choice::part(&self.pipeline, part)
+    }
+
+    fn pin(&self, model: &str, status: Option<Status>) -> Result<Value, Error> {
+        choice::pin(&self.pipeline, model, status)
+    }
+
+    fn observation_schema(&self) -> Value {
+        observations::schema()
+    }
+
+    fn observations(&self, wanted: ObservationQuery) -> BoxFuture<'static, Result<Value, Error>> {
+        let settings = self.observations.clone();
+        if !settings.enabled {
+            let text = "observations are switched off: see `observations.enabled` in the configuration";
+            return Box::pin(std::future::ready(Err(Error::caller(ErrorKind::NotFound, text))));
+        }
+        // The desk keeps disks away from serving threads; it need not ask its ledger.
+        self.desk.ask(move |_| observations::read(&settings.path, &wanted))
     }
 
     fn unix_millis(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! The server: configuration, composition, reload, drain. It holds no decision of the request path.
 
+mod books;
 #[cfg(test)]
 mod catalogue;
 mod clock;
@@ -9,14 +10,17 @@ mod gauges;
 mod leave;
 mod providers;
 mod reload;
+mod routes;
 pub mod run;
 mod signals;
 mod snapshot;
+mod spent;
 mod start;
 mod tasks;
 mod tls;
 mod workers;
 
 pub use reload::load;
+pub use routes::{LoadedRoute, load_routes};
 pub use run::run;
-pub use start::{Start, StartError, Started, StartedModel};
+pub use start::{Start, StartError, Started, StartedModel, StartedRoute};

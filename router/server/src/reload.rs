@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use atp_core::port::Provider;
 use atp_ingress::Settings;
 use atp_pipeline::Pipeline;
+use atp_store::LedgerStore;
 use atp_telemetry::Logs;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
@@ -19,8 +20,8 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::config::{ProcessEnv, Resolved, VendorRow};
 use crate::providers::{self, Wired};
-use crate::snapshot;
 use crate::tls::Certificate;
+use crate::{snapshot, spent};
 
 /// How long a file has to be left alone before it is read: editors and Kubernetes write in steps.
 pub(crate) const SETTLE: Duration = Duration::from_millis(200);
@@ -33,6 +34,7 @@ pub(crate) struct Reload {
     pub(crate) providers: Arc<ArcSwap<Vec<Arc<dyn Provider>>>>,
     pub(crate) settings: Arc<ArcSwap<Settings>>,
     pub(crate) pipeline: Pipeline,
+    pub(crate) store: Arc<dyn LedgerStore>,
     pub(crate) certificate: Arc<Certificate>,
     pub(crate) logs: Arc<Logs>,
 }
@@ -50,8 +52,9 @@ impl Reload {
             return Ok(changes);
         }
         let wired = providers::wire(&new.providers, &self.wired, old.workers)?;
-        let (version, created) = (self.pipeline.version() + 1, clock::unix().as_secs());
-        let moment = snapshot::Moment { version, created, spent: Vec::new() };
+        let now = clock::unix();
+        let spent = spent::for_reload(&old, &new, self.store.as_ref(), now.as_millis() as u64);
+        let moment = snapshot::Moment { version: self.pipeline.version() + 1, created: now.as_secs(), spent };
         let plan = snapshot::pipeline(&new, &wired, moment);
         self.pipeline.swap(&plan).map_err(|error| error.to_string())?;
         self.settings.store(Arc::new(snapshot::entrance(&new)));

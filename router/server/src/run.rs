@@ -6,20 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use atp_core::port::{Gateway, Ledger};
+use atp_core::port::Gateway;
 use atp_dialects::openai;
 use atp_ingress::listen::{Connections, Wire};
 use atp_ingress::{Drain, Entrance};
 use atp_pipeline::metrics::Registrar;
 use atp_pipeline::{Parts, Pipeline, PipelineMetrics};
-use atp_store::{Desk, LedgerConfig, LedgerStore, LedgerWriter, MemoryLedger, SqliteLedger};
+use atp_store::Desk;
 use atp_telemetry::{BuildInfo, LogConfig, Logs, Metrics};
 use prometheus::core::Collector;
 use tokio::net::TcpListener;
 
+use crate::books::{Books, Writers};
 use crate::clock;
 use crate::config::Resolved;
-use crate::config::resolved::{LedgerSettings, LogFormat};
+use crate::config::resolved::LogFormat;
 use crate::control::Running;
 use crate::gauges::Gauges;
 use crate::leave::Leaving;
@@ -28,10 +29,7 @@ use crate::signals::{Said, Signals};
 use crate::start::{Start, StartError, Started};
 use crate::tasks::Tasks;
 use crate::workers::{Plan, Workers};
-use crate::{providers, reload, snapshot, tls};
-
-/// Rows that the ledger of a router without a database keeps for `/admin/usage`.
-const REMEMBERED_ROWS: usize = 1000;
+use crate::{providers, reload, snapshot, spent, tls};
 
 /// How long the books and the logs may take to be written at the end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -71,7 +69,7 @@ struct House {
     workers: Workers,
     connections: Connections,
     tasks: Tasks,
-    writer: Option<LedgerWriter>,
+    writers: Writers,
 }
 
 impl House {
@@ -82,12 +80,14 @@ impl House {
         let metrics = Arc::new(Metrics::new(&build).map_err(StartError::other)?);
         let pipeline_metrics =
             PipelineMetrics::register(&Described(Arc::clone(&metrics))).map_err(StartError::other)?;
-        let (store, writer) = open_ledger(&config.ledger, config.workers)?;
+        let books = Books::open(&config)?;
         let wired = providers::wire(&config.providers, &[], config.workers).map_err(StartError::Other)?;
         let tasks = Tasks::default();
-        let moment = snapshot::Moment { version: 1, created: clock::unix().as_secs(), spent: Vec::new() };
+        let now = clock::unix();
+        let spent = spent::before(&config, books.store.as_ref(), now.as_millis() as u64);
+        let moment = snapshot::Moment { version: 1, created: now.as_secs(), spent };
         let plan = snapshot::pipeline(&config, &wired, moment);
-        let pipeline = Pipeline::new(parts(&store, pipeline_metrics, &tasks), &plan).map_err(StartError::other)?;
+        let pipeline = Pipeline::new(parts(&books, pipeline_metrics, &tasks), &plan).map_err(StartError::other)?;
         let drain = Drain::new();
         let connections = Connections::new(config.limits.max_connections);
         let settings = Arc::new(ArcSwap::from_pointee(snapshot::entrance(&config)));
@@ -109,7 +109,9 @@ impl House {
             build,
             metrics,
             gauges: gauges.map_err(StartError::other)?,
-            desk: Desk::new(store),
+            desk: Desk::new(Arc::clone(&books.store)),
+            files: books.files.clone(),
+            observations: config.load().observations.clone(),
             drain: drain.clone(),
             started: clock::now(),
         });
@@ -119,8 +121,10 @@ impl House {
         let plan =
             Plan { entrance, wire, tls: acceptor.map_err(StartError::other)?, connections: connections.clone(), drain };
         let workers = Workers::start(workers, listen, &plan).map_err(StartError::bind(listen, "listen"))?;
-        let reload = Reload { file, config, wired, providers: adapters, settings, pipeline, certificate, logs };
-        Ok(Self { control, reload, workers, connections, tasks, writer })
+        let store = Arc::clone(&books.store);
+        let reload = Reload { file, config, wired, providers: adapters, settings, pipeline, store, certificate, logs };
+        let writers = books.into_writers();
+        Ok(Self { control, reload, workers, connections, tasks, writers })
     }
 
     /// Serves until told to end, then leaves in order.
@@ -210,23 +214,17 @@ impl House {
     /// The data plane has ended; now the books and the logs.
     fn end(self) {
         self.workers.join();
-        if let Some(writer) = self.writer {
-            let unwritten = writer.close(LAST_WORDS);
-            if unwritten > 0 {
-                tracing::error!(rows = unwritten, "usage rows could not be written before the end");
-            }
-        }
+        self.writers.close(LAST_WORDS);
         tracing::info!("ended");
         // Whether or not they could be written, nothing is left that could tell it.
         let _ = self.reload.logs.flush(LAST_WORDS);
     }
 }
 
-fn parts(store: &Arc<dyn LedgerStore>, metrics: PipelineMetrics, tasks: &Tasks) -> Parts {
+fn parts(books: &Books, metrics: PipelineMetrics, tasks: &Tasks) -> Parts {
     let tasks = tasks.clone();
-    let ledger: Arc<dyn Ledger> = Arc::clone(store) as _;
     let spawn = Arc::new(move |work| tasks.start(work));
-    Parts { ledger, metrics, spawn, dialect: openai::port(), journal: None }
+    Parts { ledger: books.ledger(), metrics, spawn, dialect: openai::port(), journal: books.journal() }
 }
 
 /// Registers the request path's families so that they stand in the catalogue.
@@ -236,22 +234,6 @@ impl Registrar for Described {
     fn register(&self, collector: Box<dyn Collector>) -> prometheus::Result<()> {
         self.0.add(collector)
     }
-}
-
-type OpenLedger = (Arc<dyn LedgerStore>, Option<LedgerWriter>);
-
-fn open_ledger(config: &LedgerSettings, workers: usize) -> Result<OpenLedger, StartError> {
-    if !config.enabled {
-        return Ok((Arc::new(MemoryLedger::new(workers, REMEMBERED_ROWS)), None));
-    }
-    let settings = LedgerConfig {
-        queue_rows: config.queue,
-        retention: config.retention,
-        workers,
-        ..LedgerConfig::at(config.path.clone())
-    };
-    let (ledger, writer) = SqliteLedger::open(settings).map_err(StartError::io("the ledger's thread"))?;
-    Ok((ledger, Some(writer)))
 }
 
 fn wire(config: &Resolved) -> Arc<Wire> {

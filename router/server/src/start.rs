@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::config::resolved::{RouteRules, strategy};
 use crate::config::{Colour, ConfigErrors, Resolved};
 use crate::snapshot;
 
@@ -28,6 +29,8 @@ pub struct Started {
     pub tls: bool,
     /// The models, in configured order.
     pub models: Vec<StartedModel>,
+    /// The names behind which the router chooses a model.
+    pub routes: Vec<StartedRoute>,
     /// How many keys are configured; none means that everybody on this machine is let in.
     pub keys: usize,
     /// Where the configuration came from.
@@ -49,6 +52,17 @@ pub struct StartedModel {
     pub targets: Vec<String>,
 }
 
+/// One route of [`Started`].
+#[derive(Debug, Clone)]
+pub struct StartedRoute {
+    /// The name to ask for.
+    pub name: String,
+    /// How it chooses, in the file's word.
+    pub strategy: &'static str,
+    /// The models that it chooses among.
+    pub candidates: Vec<String>,
+}
+
 impl Started {
     pub(crate) fn of(config: &Resolved, listen: SocketAddr, admin: SocketAddr) -> Self {
         let described = snapshot::described(config).into_iter().zip(&config.models);
@@ -62,6 +76,7 @@ impl Started {
             admin,
             tls: config.tls.is_some(),
             models: models.collect(),
+            routes: config.routes.iter().map(StartedRoute::of).collect(),
             keys: config.keys.len(),
             source: config
                 .file
@@ -69,6 +84,16 @@ impl Started {
                 .map_or_else(|| "embedded defaults".to_owned(), |file| file.display().to_string()),
             warnings: config.warnings.clone(),
             workers: config.workers,
+        }
+    }
+}
+
+impl StartedRoute {
+    fn of(route: &RouteRules) -> Self {
+        Self {
+            name: route.name.to_string(),
+            strategy: strategy(route),
+            candidates: route.candidates.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use atp_core::port::{Journal, JournalFile, Kept};
 use serde::Serialize;
 
+pub use read::{Newest, Page, newest};
 use shared::Shared;
 pub use writer::JournalWriter;
 
@@ -25,6 +26,7 @@ mod clock;
 mod file;
 mod names;
 mod pack;
+mod read;
 mod shared;
 #[cfg(test)]
 mod tests;

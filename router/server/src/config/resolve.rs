@@ -43,7 +43,7 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>) -> Resolved {
     let limits = operation::limits(raw, context, &overrides);
     let (keys, tenants) =
         secrets::keys(raw, context, &secrets::Common { rps: limits.rps, qos: flow.qos, models: &models });
-    let money = money::resolve(raw, context, &tenants);
+    let money = money::resolve(raw, context, &tenants, &keys);
     Resolved {
         file: context.file.clone(),
         listen,

@@ -1,6 +1,7 @@
 //! The configuration that the server wires: nothing in it can be wrong any more.
 
 mod choice;
+mod explain;
 mod flow;
 mod json;
 mod model;
@@ -16,7 +17,7 @@ use atp_core::Caller;
 
 pub use self::choice::{
     Budget, Ensemble, EnsembleMode, Escalation, Experiment, JournalSettings, Judge, Manner, ModelFacts, Money, Per,
-    Purse, RouteRules, Sticky,
+    Purse, RouteRules, Sticky, strategy,
 };
 pub use self::flow::{Breaker, Cache, Flow, Hedge, OnCut, Queue, Tenant, Window};
 pub use self::model::{Model, ModelName, OnDisconnect, Target, TargetModel, TargetPrice};

@@ -91,6 +91,13 @@ pub(super) fn day_of(file: JournalFile, name: &str) -> Option<Day> {
     Day::parse(date).filter(|_| plain)
 }
 
+/// The number in a name that [`dated`] made, packed or not; 0 where it bears none.
+pub(super) fn number_of(name: &str) -> u32 {
+    let name = name.strip_suffix(".gz").unwrap_or(name);
+    let numbered = name.strip_suffix(".jsonl").and_then(|name| name.rsplit_once('.'));
+    numbered.and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +128,7 @@ mod tests {
             for number in [0, 1, 12] {
                 let name = dated(file, day, number);
                 assert_eq!(day_of(file, &name), Some(day), "{name}");
+                assert_eq!((number_of(&name), number_of(&format!("{name}.gz"))), (number, number), "{name}");
                 assert_eq!(day_of(file, &format!("{name}.gz")), Some(day));
             }
         }

@@ -10,7 +10,7 @@ use super::super::env::Overrides;
 use super::super::error::{Code, Issue};
 use super::super::path::FieldPath;
 use super::super::raw::{RawBudget, RawConfig, RawKey, RawPer};
-use super::super::resolved::{Budget, JournalSettings, Model, Money, Per, Purse, Tenant};
+use super::super::resolved::{Budget, JournalSettings, Key, Model, Money, Per, Purse, Tenant};
 use super::super::value::{ByteSize, Dollars, OneOrMany, Span};
 use super::secrets::{LABEL, is_label};
 use super::{Context, tenants};
@@ -23,7 +23,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// What tenants and sessions may spend. A tenant that no key names is a mistake: its budget would bound nobody.
-pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>, known: &[Tenant]) -> Money {
+pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>, known: &[Tenant], keys: &[Key]) -> Money {
     let path = FieldPath::of(&["tenants"]);
     let mut told = Vec::new();
     for (name, raw_tenant) in &raw.tenants.0 {
@@ -33,6 +33,13 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>, known: &[Tenan
         if !budgets.is_empty() {
             told.push((Arc::from(name.as_str()), budgets));
         }
+    }
+    let lasting = |budget: &Budget| budget.per != Per::Minute;
+    let purses = keys.iter().flat_map(|key| &key.purse.budgets);
+    let any = purses.chain(told.iter().flat_map(|(_, budgets): &(Arc<str>, Vec<Budget>)| budgets)).any(lasting);
+    if any && raw.ledger.enabled == Some(false) {
+        let why = "budgets are told by the ledger, so they begin anew with each start";
+        context.warnings.push(format!("`ledger.enabled` is false: {why}"));
     }
     let session = FieldPath::of(&["limits", "session_budget"]);
     Money { tenants: told, session: budgets(context, &session, raw.limits.session_budget.as_ref()) }

@@ -9,6 +9,15 @@ pub use atp_pipeline::snapshot::{
     Budget, Ensemble, EnsembleMode, Escalation, Experiment, Judge, Manner, ModelFacts, Per, RouteRules, Sticky,
 };
 
+/// How a route chooses, in the file's word.
+#[must_use]
+pub fn strategy(route: &RouteRules) -> &'static str {
+    match &route.manner {
+        Manner::One(strategy) => strategy.label(),
+        Manner::Several(_) => "ensemble",
+    }
+}
+
 /// What tenants and sessions may spend; that of keys stands with them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Money {

@@ -17,7 +17,23 @@ use super::{
 /// What stands in place of a secret: stars to show, a fingerprint to compare.
 pub(crate) type Hide = fn(&[u8]) -> Value;
 
+impl Model {
+    /// What is known of it, for the admin port.
+    #[must_use]
+    pub fn facts_json(&self) -> Value {
+        let mut fields = serde_json::Map::new();
+        facts_into(&mut fields, &self.facts);
+        Value::Object(fields)
+    }
+}
+
 impl Resolved {
+    /// The routes, for the admin port.
+    #[must_use]
+    pub fn routes_json(&self) -> Value {
+        self.routes.iter().map(route_json).collect()
+    }
+
     /// The whole configuration as JSON, for the admin port: every default filled in, stars in place of secrets.
     #[must_use]
     pub fn redacted_json(&self) -> Value {
@@ -34,7 +50,7 @@ impl Resolved {
             "tls": self.tls.as_ref().map(|tls| tls_json(tls, hide)),
             "providers": self.providers.iter().map(|provider| provider_json(provider, hide)).collect::<Vec<_>>(),
             "models": self.models.iter().map(model_json).collect::<Vec<_>>(),
-            "routes": self.routes.iter().map(route_json).collect::<Vec<_>>(),
+            "routes": self.routes_json(),
             "keys": self.keys.iter().map(|key| key_json(key, &self.tenants, hide)).collect::<Vec<_>>(),
             "tenants": tenants_json(&self.money),
             "allow_anonymous": self.allow_anonymous,

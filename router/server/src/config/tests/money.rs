@@ -51,6 +51,16 @@ fn a_key_that_is_wrong_does_not_make_its_tenant_unknown() {
 }
 
 #[test]
+fn budgets_without_books_are_warned_of() {
+    let text = format!(
+        "{SIM}keys: [ {{ name: a, key: aaaaaaaaaaaaaaaaaaaa, budget: {{ usd: 5 }} }} ]\nledger: {{ enabled: false }}\n"
+    );
+    let warned = |text: &str| good(text).warnings.iter().any(|line| line.contains("begin anew with each start"));
+    assert!(warned(&text) && !warned(&text.replace("{ usd: 5 }", "{ usd: 5, per: minute }")));
+    assert!(!warned(&text.replace("enabled: false", "enabled: true")));
+}
+
+#[test]
 fn choices_are_written_down_where_the_file_says() {
     let resolved = good(SIM);
     let usual = |path: &str, keep: Option<Duration>| JournalSettings {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::super::value::show_span;
 use super::super::{
-    Budget, Ensemble, EnsembleMode, Experiment, JournalSettings, Judge, Manner, ModelFacts, Money, Per, RouteRules,
+    Budget, Ensemble, EnsembleMode, Experiment, JournalSettings, Judge, Manner, ModelFacts, Money, RouteRules, strategy,
 };
 
 /// What is known of a model, into its fields.
@@ -50,16 +50,16 @@ fn percent(share: f64) -> String {
 
 /// A route; that which nobody configured has no list of candidates.
 pub(super) fn route_json(route: &RouteRules) -> Value {
-    let (strategy, ensemble) = match &route.manner {
-        Manner::One(strategy) => (strategy.label(), None),
-        Manner::Several(ensemble) => ("ensemble", Some(ensemble_json(ensemble))),
+    let ensemble = match &route.manner {
+        Manner::One(_) => None,
+        Manner::Several(ensemble) => Some(ensemble_json(ensemble)),
     };
     let names = || route.candidates.iter().map(|name| json!(&**name)).collect::<Value>();
     json!({
         "name": &*route.name,
         // Who they are follows from the models, which stand beside it.
         "candidates": if route.listed { names() } else { json!("every model") },
-        "strategy": strategy,
+        "strategy": strategy(route),
         "explore": percent(route.explore),
         "half_life": show_span(route.half_life),
         "prior_weight": route.prior_weight,
@@ -121,14 +121,7 @@ pub(super) fn tenants_json(money: &Money) -> Value {
 
 /// Budgets, in the order of the file.
 pub(super) fn budgets_json(budgets: &[Budget]) -> Value {
-    let word = |per: Per| match per {
-        Per::Minute => "minute",
-        Per::Hour => "hour",
-        Per::Day => "day",
-        Per::Month => "month",
-        Per::Total => "total",
-    };
-    let budget = |each: &Budget| json!({ "usd": each.cost.map(usd), "tokens": each.tokens, "per": word(each.per) });
+    let budget = |each: &Budget| json!({ "usd": each.cost.map(usd), "tokens": each.tokens, "per": each.per.label() });
     budgets.iter().map(budget).collect()
 }
 
