@@ -353,3 +353,31 @@ fn a_restart_is_an_event_of_its_own_name() {
     let event = restart_event(&error);
     assert_eq!(event, "event: atp.restart\ndata: {\"object\":\"atp.restart\",\"reason\":\"provider_cut\"}\n\n");
 }
+
+#[test]
+fn a_spent_budget_is_a_quota_that_clients_do_not_try_again() {
+    let spent = Error::caller(ErrorKind::BudgetDenied, "the budget is spent");
+    let turns = spent.clone().with_retry(Retry::After(Duration::from_millis(90_500)));
+    let own = spent.clone().with_param("max_cost_usd");
+    for (error, param, pause) in [(&spent, None, None), (&turns, None, Some("91")), (&own, Some("max_cost_usd"), None)]
+    {
+        assert_eq!(status(error).as_u16(), 429);
+        let told = &parsed(&body(error))["error"];
+        assert_eq!(
+            (told["type"].as_str(), told["code"].as_str()),
+            (Some("insufficient_quota"), Some("insufficient_quota"))
+        );
+        assert_eq!((told["message"].as_str(), told["param"].as_str()), (Some("the budget is spent"), param));
+        let mut out = HeaderMap::new();
+        headers(error, &mut out);
+        assert_eq!(out["x-should-retry"], "false");
+        assert_eq!(out.get("retry-after").map(|value| value.to_str().unwrap()), pause);
+    }
+    // What is only full, or too fast, is no quota.
+    for kind in [ErrorKind::Backpressure, ErrorKind::RateLimited] {
+        let error = Error::router(kind, "full").with_retry(Retry::After(Duration::from_secs(1)));
+        let mut out = HeaderMap::new();
+        headers(&error, &mut out);
+        assert!(out.get("x-should-retry").is_none() && parsed(&body(&error))["error"]["type"] == "rate_limit_error");
+    }
+}
