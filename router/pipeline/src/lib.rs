@@ -33,6 +33,7 @@ pub use leave::Spawn;
 pub use metrics::PipelineMetrics;
 pub use money::{BudgetLine, BudgetView};
 pub use pipeline::{BudgetState, Parts, Pipeline};
+pub use plan::Knowledge;
 pub use snapshot::{
     CacheRules, Hedge, KeyLimit, MidStream, Model, OnDisconnect, Queue, RateLimit, RawProvider, Retries, Snapshot,
     Target, Tenant,

@@ -19,7 +19,7 @@ use crate::leave::{self, Lasting, Spawn};
 use crate::live::Live;
 use crate::metrics::{Learnt, PipelineMetrics};
 use crate::money::BudgetView;
-use crate::plan::{self, Memory};
+use crate::plan::{self, Knowledge, Memory};
 use crate::snapshot::{OnDisconnect, Snapshot};
 use crate::stack::{self, Call};
 use crate::view::{ArmStatus, ClusterStats, ExperimentStatus, FlowView, ModelStatus, WeightView};
@@ -185,6 +185,18 @@ impl Pipeline {
     #[must_use]
     pub fn minds(&self) -> Vec<(MindRules, Option<Weights>)> {
         self.0.live.load().choices().map(|choice| (choice.mind_rules.clone(), choice.rules.weights)).collect()
+    }
+
+    /// All that has been learnt, to be kept over a restart.
+    #[must_use]
+    pub fn knowledge(&self) -> Knowledge {
+        Knowledge::of(&self.0.live.load())
+    }
+
+    /// Goes on with what was learnt before a restart. `false` where it is of another form, and was not read.
+    #[must_use]
+    pub fn recall(&self, knowledge: Knowledge) -> bool {
+        knowledge.teach(&self.0.live.load())
     }
 
     /// The challengers of every route, and how they do.

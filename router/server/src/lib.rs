@@ -7,6 +7,7 @@ mod clock;
 pub mod config;
 mod control;
 mod gauges;
+mod knowledge;
 mod leave;
 mod providers;
 mod reload;

@@ -23,6 +23,7 @@ use crate::config::Resolved;
 use crate::config::resolved::LogFormat;
 use crate::control::Running;
 use crate::gauges::Gauges;
+use crate::knowledge::KnowledgeFile;
 use crate::leave::Leaving;
 use crate::reload::{Reload, Watch};
 use crate::signals::{Said, Signals};
@@ -70,6 +71,7 @@ struct House {
     connections: Connections,
     tasks: Tasks,
     writers: Writers,
+    knowledge: Option<KnowledgeFile>,
 }
 
 impl House {
@@ -88,6 +90,7 @@ impl House {
         let moment = snapshot::Moment { version: 1, created: now.as_secs(), spent };
         let plan = snapshot::pipeline(&config, &wired, moment);
         let pipeline = Pipeline::new(parts(&books, pipeline_metrics, &tasks), &plan).map_err(StartError::other)?;
+        let knowledge = KnowledgeFile::open(&config, &pipeline);
         let drain = Drain::new();
         let connections = Connections::new(config.limits.max_connections);
         let settings = Arc::new(ArcSwap::from_pointee(snapshot::entrance(&config)));
@@ -124,7 +127,7 @@ impl House {
         let store = Arc::clone(&books.store);
         let reload = Reload { file, config, wired, providers: adapters, settings, pipeline, store, certificate, logs };
         let writers = books.into_writers();
-        Ok(Self { control, reload, workers, connections, tasks, writers })
+        Ok(Self { control, reload, workers, connections, tasks, writers, knowledge })
     }
 
     /// Serves until told to end, then leaves in order.
@@ -168,11 +171,14 @@ impl House {
         }
     }
 
-    fn sweep(&self) {
+    fn sweep(&mut self) {
         for provider in self.reload.providers.load().iter() {
             provider.sweep();
         }
         self.control.pipeline.sweep();
+        if let Some(knowledge) = &mut self.knowledge {
+            knowledge.tick(&self.control.pipeline);
+        }
     }
 
     fn take_up(&mut self, files: &mut Watch) {
@@ -214,6 +220,9 @@ impl House {
     /// The data plane has ended; now the books and the logs.
     fn end(self) {
         self.workers.join();
+        if let Some(mut knowledge) = self.knowledge {
+            knowledge.write(&self.control.pipeline);
+        }
         self.writers.close(LAST_WORDS);
         tracing::info!("ended");
         // Whether or not they could be written, nothing is left that could tell it.

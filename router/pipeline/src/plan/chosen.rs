@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use atp_core::{Features, MicroUsd, Plan, PlanEvent, Signs, Usage};
+use atp_core::{Capability, Features, MicroUsd, Plan, PlanEvent, Signs, Usage};
 use atp_routing::bandit::Context;
 use atp_routing::decide::Scale;
 use atp_routing::estimate::Ask;
+use bytes::Bytes;
 
 /// What a choice was made of, and the choice.
 pub(crate) struct Basis {
@@ -35,13 +36,50 @@ pub(crate) struct Chosen {
     pub(crate) leg_began: Instant,
     /// What the answer that goes out shows of its quality, where it was looked at.
     pub(crate) signs: Option<Signs>,
+    /// The stream that goes out, where its form is looked at once it has ended.
+    gathered: Option<Gathered>,
+}
+
+/// How much of a stream is gathered at most: of a longer one the form is not looked at.
+const MOST_GATHERED: usize = 256 * 1024;
+
+/// The pieces of a stream; they are shared with those that go out.
+#[derive(Default)]
+struct Gathered {
+    pieces: Vec<Bytes>,
+    bytes: usize,
 }
 
 impl Chosen {
     /// A choice that is about to be carried out, at `now`.
     pub(super) fn new(basis: Arc<Basis>, now: Instant) -> Self {
         let spent = Spent::default();
-        Self { basis, events: Vec::new(), attempts: 0, spent, leg_began: now, signs: None }
+        Self { basis, events: Vec::new(), attempts: 0, spent, leg_began: now, signs: None, gathered: None }
+    }
+
+    /// From now on the answer is gathered, where it is a stream that has to be of a form.
+    pub(super) fn gathers(&mut self, stream: bool) {
+        let wanted = stream && self.signs.is_none() && self.basis.features.needs.has(Capability::Json);
+        self.gathered = wanted.then(Gathered::default);
+    }
+
+    /// A piece of the answer goes out.
+    pub(crate) fn gather(&mut self, piece: &Bytes) {
+        let Some(gathered) = &mut self.gathered else { return };
+        gathered.bytes += piece.len();
+        if gathered.bytes > MOST_GATHERED {
+            self.gathered = None;
+        } else {
+            gathered.pieces.push(piece.clone());
+        }
+    }
+
+    /// What the answer has shown, where it was looked at or can be.
+    pub(crate) fn look(&mut self, see: impl FnOnce(&[u8]) -> Signs) -> Option<Signs> {
+        if let Some(Gathered { pieces, .. }) = self.gathered.take() {
+            self.signs = Some(see(&pieces.concat()));
+        }
+        self.signs
     }
 
     /// How many other candidates were asked.

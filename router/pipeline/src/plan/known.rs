@@ -55,6 +55,16 @@ impl Known {
         lock(&self.learnt).estimator.learn(ask, predicted, usage, cost, unix_ms);
     }
 
+    /// What has been learnt of tokens and cost.
+    pub(crate) fn estimator(&self) -> Estimator {
+        lock(&self.learnt).estimator.clone()
+    }
+
+    /// Goes on with what was learnt before.
+    pub(crate) fn restore(&self, estimator: Estimator) {
+        lock(&self.learnt).estimator = estimator;
+    }
+
     /// Learns how long an answer took.
     pub(crate) fn took(&self, latency: Duration, now: Instant) {
         lock(&self.learnt).answers.add(now, latency);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use atp_core::port::Outcome;
-use atp_core::{Error, Features, MicroUsd, Report, RequestId, Reused, Side, Signs, Upshot, Usage};
+use atp_core::{Error, Features, Finish, MicroUsd, Report, RequestId, Reused, Side, Signs, Upshot, Usage};
 use atp_routing::bandit::Lesson;
 
 use super::choice::Choice;
@@ -109,11 +109,18 @@ fn lesson(chosen: &Chosen, arm: usize, ended: &Ended<'_>, latency: Duration) -> 
     let (basis, whole) = (&chosen.basis, served == Some(true));
     Lesson {
         served,
-        quality: chosen.signs.filter(|_| whole).and_then(|signs| quality(&basis.features, &signs)),
+        quality: signs_of(chosen, ended.report).filter(|_| whole).and_then(|signs| quality(&basis.features, &signs)),
         cost: ended.own.filter(|_| whole).map(|cost| basis.scale.cost(Some(cost))),
         latency: whole.then(|| basis.scale.latency(Some(millis(latency)))),
         ..bare(basis, arm, ended.unix_ms)
     }
+}
+
+/// What was seen of the answer; of a stream that nobody looked at, why its model stopped.
+fn signs_of(chosen: &Chosen, report: &Report) -> Option<Signs> {
+    let filtered = report.finish == Some(Finish::ContentFilter);
+    let told = || filtered.then(|| Signs { finish: report.finish, fences_closed: true, ..Signs::default() });
+    chosen.signs.or_else(told)
 }
 
 /// A lesson in which nothing stands.

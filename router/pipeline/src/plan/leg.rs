@@ -23,7 +23,7 @@ pub(super) struct Leg {
 /// How an answer begins.
 pub(super) enum Came {
     /// It was kept.
-    Kept(Answer),
+    Kept(Box<Answer>),
     /// A provider makes it.
     Begun(Box<Made>),
 }
@@ -47,7 +47,7 @@ impl Leg {
             && let Some(body) = Cell::concerns(&self.exchange)
         {
             match cell.find_alone(&self.exchange, body) {
-                InCache::Hit(kept) => return Ok(Came::Kept(kept.answer())),
+                InCache::Hit(kept) => return Ok(Came::Kept(Box::new(kept.answer()))),
                 InCache::Record(found) => recorder = Some(found),
                 InCache::Join(_) | InCache::Lead(..) | InCache::Nothing => {}
             }
@@ -62,9 +62,10 @@ impl Leg {
         let mut books = self.books;
         if let Some(chosen) = &mut books.chosen {
             chosen.leg_began = self.began;
+            chosen.gathers(self.exchange.stream);
         }
         match came {
-            Came::Kept(answer) => books.reuse(answer, Reused::Hit),
+            Came::Kept(answer) => books.reuse(*answer, Reused::Hit),
             Came::Begun(made) => {
                 let Made { begun, rescue, recorder } = *made;
                 let reply = books.answer(begun.opening, begun.now, rescue);

@@ -39,11 +39,29 @@ impl Lives {
         if let Some(before) = before {
             lifecycle.adopt(&lock(&before.0));
         }
+        let lives = Self(Mutex::new(lifecycle));
+        lives.tell(choices);
+        lives
+    }
+
+    /// All of them, to go on with after a restart.
+    pub(super) fn all(&self) -> Lifecycle {
+        lock(&self.0).clone()
+    }
+
+    /// Goes on with what was known before a restart.
+    pub(super) fn restore<'a>(&self, before: &Lifecycle, choices: impl Iterator<Item = &'a Arc<Choice>>) {
+        lock(&self.0).adopt(before);
+        self.tell(choices);
+    }
+
+    /// Tells models that are not what the configuration says.
+    fn tell<'a>(&self, choices: impl Iterator<Item = &'a Arc<Choice>>) {
+        let lifecycle = lock(&self.0);
         for arm in choices.flat_map(|choice| &choice.arms) {
             let status = lifecycle.status(&arm.route.name).filter(|status| *status != arm.facts.status);
             arm.route.known.set_status(status);
         }
-        Self(Mutex::new(lifecycle))
     }
 
     /// Every model as it stands.

@@ -62,6 +62,9 @@ impl Body {
             safety.pieces += 1;
         }
         let Some(books) = &mut self.books else { return piece };
+        if let Some(chosen) = &mut books.chosen {
+            chosen.gather(&piece);
+        }
         if let Some(bill) = &mut books.bill {
             bill.piece(piece.len());
         }

@@ -114,6 +114,12 @@ impl Books {
     pub(super) fn settle_choice(&mut self, now: Instant, ending: Ending<'_>, report: &Report) {
         let own = self.charged;
         self.charged = self.with_spent_cost(own);
+        let (see, operation) = (self.shared.dialect.signs, self.operation);
+        // Of an answer in parts there is no whole to look at.
+        if let Some(chosen) = self.chosen.as_mut().filter(|_| matches!(ending, Ending::Served) && self.broken.is_none())
+        {
+            chosen.look(|whole| see(operation, whole));
+        }
         let Some(chosen) = &self.chosen else { return };
         let error = match ending {
             Ending::Failed(error) => Some(error),
