@@ -38,7 +38,12 @@ impl Subscriber for Spans {
         Id::from_u64(1)
     }
 
-    fn record(&self, _: &Id, _: &Record<'_>) {}
+    /// What becomes known of a span only later stands under a name of its own.
+    fn record(&self, _: &Id, values: &Record<'_>) {
+        let mut fields = Fields(String::new());
+        values.record(&mut fields);
+        self.0.lock().unwrap().entry("recorded later").or_default().push(fields.0);
+    }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
@@ -76,4 +81,26 @@ async fn turns_windows_and_preemptions_are_spans_with_the_mission_s_attributes()
     }
     drop(spans);
     house.closed(4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_choice_is_a_span_with_the_mission_s_attributes() {
+    let spans = Spans::default();
+    let _guard = tracing::subscriber::set_default(spans.clone());
+    let far = Scripted::new("far", vec![full("x")]);
+    let mut all = snapshot(vec![model("m", &[&far])]);
+    all.routes = vec![crate::plan::cheapest("auto", &["m"])];
+    let house = House::new(&[&far], &all);
+    drop(house.ask(chat("auto")).await);
+    let spans = spans.0.lock().unwrap();
+    let told =
+        |name: &str| spans.get(name).unwrap_or_else(|| panic!("no span {name} among {:?}", spans.keys())).concat();
+    assert!(told("ask").contains("route=\"auto\""));
+    let select = told("bandit.select");
+    for attribute in ["bandit.strategy=\"cheapest\"", "bandit.cluster=\"chat\"", "bandit.candidates=1"] {
+        assert!(select.contains(attribute), "{select}");
+    }
+    assert!(told("recorded later").contains("bandit.choice=\"m\""));
+    drop(spans);
+    house.closed(1);
 }

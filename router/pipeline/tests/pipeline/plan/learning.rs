@@ -256,3 +256,22 @@ async fn a_status_can_be_overruled_and_stays_over_reloads() {
     assert!(three.house.pipeline.pin("solid", atp_core::Status::Active));
     assert_eq!(&*answered(&three, "auto").await.1, "solid");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_form_of_a_stream_is_learnt_at_its_end() {
+    for (text, well) in [("{}", true), ("no json", false)] {
+        let told = Play::Stream(vec![content(text), Beat::Usage(USAGE)]);
+        let three = Three::new([vec![full("low")], vec![told], vec![full("high")]]);
+        let quality = || {
+            let plan = three.house.pipeline.plan(&saying("json", chat("auto"))).unwrap();
+            plan.candidates[1].quality
+        };
+        let before = quality();
+        let reply = three.house.ask(saying("json", streamed("auto"))).await;
+        assert_eq!(read(reply.result.unwrap().body).await.unwrap(), text);
+        assert_eq!(quality() > before, well, "{text}");
+        let line: serde_json::Value = serde_json::from_str(&three.lines.of(JournalFile::Observations)[0]).unwrap();
+        assert_eq!(line["format_ok"], well);
+        three.house.closed(1);
+    }
+}

@@ -232,6 +232,28 @@ async fn a_full_model_is_left_for_the_next_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_queue_that_refuses_is_left_for_the_next_one() {
+    let three = Three::with([vec![full("low")], vec![Play::Hang], vec![after(1, "high")]], |snapshot| {
+        for model in &mut snapshot.models[1..] {
+            *model = with_slots(1, model.clone());
+        }
+        snapshot.models[1].queue.max_waiting = 0;
+    });
+    let mut first = Box::pin(three.house.ask(chat("auto")));
+    let mut second = Box::pin(three.house.ask(chat("auto")));
+    still_waits(&mut first);
+    still_waits(&mut second);
+    let second = async {
+        let reply = second.await;
+        assert_eq!(told(&reply), (Some("best"), vec![]));
+    };
+    let ((), third) = tokio::join!(second, three.house.ask(chat("auto")));
+    assert_eq!(told(&third), (Some("best"), vec![("best".to_owned(), "failure")]), "it waited its turn there");
+    drop((first, third));
+    three.house.closed(3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn kept_answers_are_used_and_made_by_way_of_the_model_that_was_chosen() {
     let rules = CacheRules { ttl: Duration::from_secs(60), max_bytes: 1 << 20, max_entry: 1 << 16 };
     let finished = || Play::Stream(vec![content("hello"), Beat::Usage(USAGE), Beat::Finish(atp_core::Finish::Stop)]);
