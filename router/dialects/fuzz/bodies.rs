@@ -6,8 +6,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use atp_core::{Field, Fields, Report, Rope};
+use atp_core::{Field, Fields, Operation, Report, Rope};
 use atp_dialects::openai::chat::{StreamTap, TapMode};
+use atp_dialects::openai::{features, length, signs};
 use atp_dialects::scan::{ScanErrorKind, Scanner, scan};
 use atp_dialects::splice::{Edit, json_string, splice, with_include_usage};
 use atp_dialects::sse::{Decoder, Step};
@@ -73,6 +74,31 @@ fn is_refused(kind: &ScanErrorKind, rest: &[u8]) -> bool {
         ScanErrorKind::WrongType { field, .. } => *field == Field::Stream && !matches!(rest[0], b't' | b'f' | b'n'),
         ScanErrorKind::BadText { .. } => rest[0] == b'"',
         ScanErrorKind::OutOfRange { .. } => rest[0].is_ascii_digit(),
+    }
+}
+
+/// The first byte seeds the cuts; the rest is the body of a request to any operation.
+pub(crate) fn features_body(input: &[u8]) {
+    let Some((seed, body)) = input.split_first() else { return };
+    let whole = Rope::from(Bytes::copy_from_slice(body));
+    let cut = rope(&pieces(body, *seed));
+    for operation in Operation::ALL {
+        let told = features::of(operation, &whole);
+        assert_eq!(told, features::of(operation, &cut), "cutting changes the result");
+        // A character has at least a byte; a frame is smaller than the JSON of what it frames.
+        assert!(told.chars <= body.len() as u64 && told.images as usize <= body.len());
+    }
+}
+
+/// Any bytes are an answer, whole or a stream.
+pub(crate) fn signs_body(input: &[u8]) {
+    for operation in Operation::ALL {
+        let told = signs::signs(operation, input);
+        let text = signs::text(operation, input).unwrap_or_default();
+        assert_eq!(told.chars, text.chars().count() as u64);
+        assert!(told.confidence.is_none_or(|mean| (0.0..=1.0).contains(&mean)));
+        let end = length::length(operation, input);
+        assert!(end.is_empty() || end.ends_with(b"\n\ndata: [DONE]\n\n"));
     }
 }
 

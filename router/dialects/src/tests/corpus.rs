@@ -28,3 +28,13 @@ fn the_splice_corpus_holds() {
 fn the_sse_corpus_holds() {
     run("sse", bodies::sse_body);
 }
+
+#[test]
+fn the_features_corpus_holds() {
+    run("features", bodies::features_body);
+}
+
+#[test]
+fn the_signs_corpus_holds() {
+    run("signs", bodies::signs_body);
+}

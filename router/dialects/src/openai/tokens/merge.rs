@@ -11,14 +11,14 @@ const NONE: u32 = u32::MAX;
 /// A part of the piece: where it starts, and the rank that it would have together with the next one.
 #[derive(Clone, Copy)]
 struct Part {
-    start: usize,
+    start: u32,
     rank: u32,
 }
 
 /// How many tokens a piece of more than one byte becomes. Takes time by the square of its length: pieces are
 /// short.
 pub(super) fn merged(table: &Table, piece: &[u8]) -> u64 {
-    let mut parts: SmallVec<[Part; 64]> = (0..=piece.len()).map(|start| Part { start, rank: NONE }).collect();
+    let mut parts: SmallVec<[Part; 64]> = (0..=piece.len() as u32).map(|start| Part { start, rank: NONE }).collect();
     for place in 0..piece.len().saturating_sub(1) {
         rate(table, piece, &mut parts, place);
     }
@@ -35,9 +35,9 @@ pub(super) fn merged(table: &Table, piece: &[u8]) -> u64 {
 
 /// Finds the rank of a part together with the next one.
 fn rate(table: &Table, piece: &[u8], parts: &mut [Part], place: usize) {
-    let end = parts.get(place + 2).map(|part| part.start);
+    let end = parts.get(place + 2).map(|part| part.start as usize);
     let Some(part) = parts.get_mut(place) else { return };
-    let pair = end.and_then(|end| piece.get(part.start..end));
+    let pair = end.and_then(|end| piece.get(part.start as usize..end));
     part.rank = pair.and_then(|pair| table.rank(pair)).unwrap_or(NONE);
 }
 

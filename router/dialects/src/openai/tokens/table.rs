@@ -63,7 +63,8 @@ fn probe(hash: u64) -> impl Iterator<Item = usize> {
     (0..SLOTS).map(move |step| (first + step) % SLOTS)
 }
 
-/// A hash of few bytes: 16 at a time multiplied and folded, as in wyhash (Wang Yi, public domain).
+/// A hash of few bytes: eight at a time multiplied and folded, as in wyhash (Wang Yi, public domain). The last
+/// eight may overlap those before them, so that no byte is read by itself; the length tells such texts apart.
 fn hash(bytes: &[u8]) -> u64 {
     const FIRST: u64 = 0xa076_1d64_78bd_642f;
     const SECOND: u64 = 0xe703_7ed1_a0b4_28db;
@@ -71,16 +72,26 @@ fn hash(bytes: &[u8]) -> u64 {
         let product = u128::from(left) * u128::from(right);
         product as u64 ^ (product >> 64) as u64
     };
-    let mut state = fold(bytes.len() as u64 ^ FIRST, SECOND);
-    let (blocks, rest) = bytes.as_chunks::<8>();
-    for block in blocks {
-        state = fold(state ^ u64::from_le_bytes(*block), FIRST);
-    }
-    let mut last = [0; 8];
-    for (to, from) in last.iter_mut().zip(rest) {
-        *to = *from;
-    }
-    fold(fold(state ^ u64::from_le_bytes(last), SECOND) ^ FIRST, SECOND)
+    // Multiplied, or a length would stand where the first byte does.
+    let mut state = (bytes.len() as u64 + 1).wrapping_mul(SECOND);
+    let last = match (bytes.last_chunk::<8>(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(last), _, _) => {
+            for block in bytes.as_chunks::<8>().0 {
+                state = fold(state ^ u64::from_le_bytes(*block), FIRST);
+            }
+            u64::from_le_bytes(*last)
+        }
+        (None, Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+        }
+        _ => match bytes {
+            [one] => u64::from(*one),
+            [one, two] => u64::from(*one) | u64::from(*two) << 8,
+            [one, two, three] => u64::from(*one) | u64::from(*two) << 8 | u64::from(*three) << 16,
+            _ => 0,
+        },
+    };
+    fold(fold(state ^ last, FIRST) ^ SECOND, FIRST)
 }
 
 #[cfg(test)]
