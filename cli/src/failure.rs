@@ -5,7 +5,7 @@ use std::io;
 use serde_json::{Map, Value, json};
 
 /// The command line or the configuration is wrong; also what clap uses.
-const EXIT_USAGE: u8 = 2;
+pub(crate) const EXIT_USAGE: u8 = 2;
 /// Everything else.
 const EXIT_FAILED: u8 = 1;
 

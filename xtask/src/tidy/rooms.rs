@@ -52,7 +52,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room {
         name: "atp",
         folder: "cli",
-        may: &["atp-server", "atp-adapters", "atp-bench"],
+        may: &["atp-server", "atp-routing", "atp-adapters", "atp-bench"],
         never: &["hyper", "rusqlite"],
     },
     Room { name: "xtask", folder: "xtask", may: &[], never: &["tokio", "hyper"] },
