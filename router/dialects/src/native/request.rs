@@ -178,6 +178,13 @@ impl Ask {
     }
 }
 
+/// The quality that a route's name ends in: `auto:high`.
+#[must_use]
+pub fn named_quality(model: &str) -> Option<Quality> {
+    let (_, quality) = model.rsplit_once(':')?;
+    Quality::ALL.into_iter().find(|each| each.label() == quality)
+}
+
 /// The class that a quality is worth, never above the key's own.
 #[must_use]
 pub fn qos(quality: Quality, most: Qos) -> Qos {

@@ -138,6 +138,12 @@ fn a_class_is_what_the_quality_is_worth_below_the_keys() {
 }
 
 #[test]
+fn a_routes_name_may_end_in_a_quality() {
+    assert_eq!(named_quality("auto:high"), Some(Quality::High));
+    assert!(["auto", "llama3:latest", "high", "auto:low"].iter().all(|name| named_quality(name).is_none()));
+}
+
+#[test]
 fn feedback_is_a_score_a_thumb_or_a_comparison() {
     let id = atp_core::RequestId::parse(ID);
     let other = "req_0123456789ab7fffbffffffffffffff0";

@@ -93,17 +93,14 @@ fn check_tenant(inner: &Inner, ask: &mut Ask, caller: &Caller) -> Result<(), Err
 fn of_ask(ask: &Ask, mut request: Request, head: &Parts, asked: &Asked) -> Result<Exchange, Error> {
     let none = Hints::default();
     let hints = ask.hints(request.wishes.hints.as_deref().unwrap_or(&none));
-    let worth = request::qos(hints.quality.unwrap_or_default(), request.caller.qos);
-    request.wishes.qos = request.wishes.qos.or(Some(worth));
+    let model = ask.model.as_deref().unwrap_or(request::USUAL_MODEL);
+    // A name that says how good goes before all else that does.
+    let quality = request::named_quality(model).or(hints.quality).unwrap_or_default();
+    request.wishes.qos = request.wishes.qos.or(Some(request::qos(quality, request.caller.qos)));
     request.wishes.session = ask.session.as_deref().map(Arc::from).or(request.wishes.session);
     request.wishes.hints = Some(Box::new(hints));
     let delivery = if ask.stream == Some(false) { Delivery::Whole } else { Delivery::Stream };
-    let question = Question {
-        model: ask.model.as_deref().unwrap_or(request::USUAL_MODEL),
-        system: ask.system.as_deref(),
-        prompt: &ask.prompt,
-        max_tokens: ask.max_tokens,
-    };
+    let question = Question { model, system: ask.system.as_deref(), prompt: &ask.prompt, max_tokens: ask.max_tokens };
     of_chat(Rope::from(question.body(delivery)), request, head, asked)
 }
 

@@ -471,6 +471,8 @@ async fn body_then_header_then_key_say_what_is_wanted_and_the_key_bounds_the_cla
         .post_with("/v1/ask", &format!("{acme}x-atp-qos: silver\r\n"), &json!({"prompt": "Hi", "quality": "high"}))
         .await;
     assert_eq!(scene.seen().qos, Qos::Silver);
+    scene.post_with("/v1/ask", acme, &json!({"prompt": "Hi", "model": "auto:high"})).await;
+    assert_eq!(scene.seen().qos, Qos::Gold);
     scene.post_with("/v1/ask", "x-api-key: other-key\r\n", &json!({"prompt": "Hi", "quality": "high"})).await;
     assert_eq!(scene.seen().qos, Qos::Bronze);
 }
