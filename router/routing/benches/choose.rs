@@ -56,7 +56,7 @@ fn choose(criterion: &mut Criterion) {
                 bench.iter(|| {
                     turn += 1;
                     let now_ms = HALF_LIFE / 10;
-                    brain.pick(black_box(&contexts[turn % 64]), weights, black_box(&arms), now_ms, &mut dice)
+                    brain.pick(black_box(contexts.get(turn % 64)?), weights, black_box(&arms), now_ms, &mut dice)
                 });
             });
         }
@@ -67,7 +67,7 @@ fn choose(criterion: &mut Criterion) {
     group.bench_function("learn", |bench| {
         bench.iter(|| {
             turn += 1;
-            brain.learn(black_box(&lessons[turn % 64]))
+            brain.learn(black_box(lessons.get(turn % 64)?))
         });
     });
     group.finish();

@@ -13,8 +13,8 @@ const SERVED: f64 = 0.95;
 const SERVED_WEIGHT: f64 = 4.0;
 /// Reliability is remembered over so many answers.
 const SERVED_MEMORY: f64 = 200.0;
-/// After a change what was known weighs as much as so many scores.
-const REOPENED: f64 = 2.0;
+/// After a change what was known weighs as much as so many scores: more than nothing, less than the next word.
+const REOPENED: f64 = 0.2;
 
 /// All that is learnt of an arm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

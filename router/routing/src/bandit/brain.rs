@@ -14,6 +14,13 @@ use super::{UNKNOWN_QUALITY, UNKNOWN_WEIGHT, spread, thompson, ucb, worth};
 
 /// What was learnt fades in steps of this part of the half-life, all arms at once.
 const STEPS: u64 = 64;
+/// How many scores are remembered per arm, over all arms: with each score that is told, all fade. So what is known of
+/// an arm that is seldom asked rests on few scores, and little is enough to change it.
+const MEMORY: f64 = 60.0;
+/// A few arms share at least so many.
+const LEAST_MEMORY: f64 = 240.0;
+/// That fading is done once in so many scores.
+const MEMORY_STEP: u32 = 8;
 /// What one score weighs at most.
 const MOST_WEIGHT: f64 = 10.0;
 
@@ -26,6 +33,8 @@ pub struct Brain {
     faded_ms: Option<u64>,
     /// How often an arm was found not to be what it was.
     changes: u64,
+    /// Scores told since the last fading for them.
+    told: u32,
 }
 
 /// A request, as arms are scored for it.
@@ -41,7 +50,7 @@ impl Brain {
     #[must_use]
     pub fn new(rules: BrainRules) -> Self {
         let arms = rules.arms.iter().map(|arm| Arm::new(prior(arm, rules.prior_weight))).collect();
-        Self { rules, arms, faded_ms: None, changes: 0 }
+        Self { rules, arms, faded_ms: None, changes: 0, told: 0 }
     }
 
     /// What is configured.
@@ -69,7 +78,7 @@ impl Brain {
                 arm.model.set_prior(is);
             }
         }
-        (self.faded_ms, self.changes) = (before.faded_ms, before.changes);
+        (self.faded_ms, self.changes, self.told) = (before.faded_ms, before.changes, before.told);
     }
 
     /// Chooses; `None` where no arm is given that is known. Draws one number.
@@ -147,14 +156,35 @@ impl Brain {
             arm.take_back(&clean(&lesson.context), score);
             return None;
         }
-        if let Some(score) = lesson.quality.and_then(score)
-            && arm.score(&clean(&lesson.context), score) == Verdict::Changed
-        {
-            arm.doubt();
-            self.arms.iter_mut().for_each(Arm::reopen);
-            self.changes += 1;
+        if let Some(score) = lesson.quality.and_then(score) {
+            let verdict = arm.score(&clean(&lesson.context), score);
+            self.remember();
+            if verdict == Verdict::Changed {
+                self.reopen(lesson.arm);
+            }
         }
         reward(lesson)
+    }
+
+    /// Lets all arms forget a little for the scores that were told.
+    fn remember(&mut self) {
+        self.told += 1;
+        if self.told < MEMORY_STEP {
+            return;
+        }
+        let memory = (MEMORY * self.arms.len() as f64).max(LEAST_MEMORY);
+        let kept = 1.0 - f64::from(self.told) / memory;
+        self.arms.iter_mut().for_each(|arm| arm.model.fade(kept));
+        self.told = 0;
+    }
+
+    /// One arm is not what it was: what is known of all is a hint now, and what was stated of that one a guess.
+    fn reopen(&mut self, changed: usize) {
+        if let Some(arm) = self.arms.get_mut(changed) {
+            arm.doubt();
+        }
+        self.arms.iter_mut().for_each(Arm::reopen);
+        self.changes += 1;
     }
 
     /// What is believed of an arm's quality at such a request; of an arm that is not known, nothing.

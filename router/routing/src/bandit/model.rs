@@ -29,8 +29,6 @@ const FEATURE_PRECISION: f64 = 3.0;
 const CLUSTER_PRECISION: f64 = 2.0;
 /// The least weight of a prior mean: less and the first score would be everything.
 const LEAST_PRIOR: f64 = 0.5;
-/// The memory of an arm in scores. More would not make the mean better by much, only slower to follow.
-const MEMORY: f64 = 400.0;
 /// The deviation of a score about its mean before any is known, and how many scores that guess weighs.
 const NOISE: f64 = 0.2;
 const NOISE_WEIGHT: f64 = 8.0;
@@ -47,6 +45,8 @@ pub(super) struct Model {
     /// The inverse of what is left of the precision matrix once the offsets are eliminated.
     spread: Matrix,
     theta: Vector,
+    /// The variance of one score about its mean.
+    variance: f64,
 }
 
 /// The sums that everything else follows from.
@@ -98,7 +98,7 @@ impl Prior {
 
 impl From<Data> for Model {
     fn from(data: Data) -> Self {
-        let mut model = Self { data, spread: ZEROS, theta: ZERO };
+        let mut model = Self { data, spread: ZEROS, theta: ZERO, variance: NOISE * NOISE };
         model.solve();
         model
     }
@@ -117,7 +117,7 @@ impl Model {
 
     /// The weight of all scores, faded.
     pub(super) fn weight(&self) -> f64 {
-        self.data.outer[0][0]
+        self.data.outer[0][0].max(0.0)
     }
 
     /// The weight of a cluster's scores, and the sum of those scores, each times its weight.
@@ -137,9 +137,8 @@ impl Model {
     }
 
     /// The variance of one score about its mean.
-    pub(super) fn noise(&self) -> f64 {
-        let (sum, count) = self.data.noise;
-        ((NOISE * NOISE * NOISE_WEIGHT + sum) / (NOISE_WEIGHT + count)).max(LEAST_NOISE * LEAST_NOISE)
+    pub(super) const fn noise(&self) -> f64 {
+        self.variance
     }
 
     /// What is believed of a request's score, where what was learnt counts `fresh` of what it did.
@@ -184,6 +183,21 @@ impl Model {
         let counts = weight.min(1.0);
         *noise = (noise.0 * kept + counts * error * error / relative, noise.1 * kept + counts);
 
+        self.add(context, cluster, (score, weight));
+        surprise
+    }
+
+    /// Takes back a score that was learnt before and of which so much weight is left, so that another one can
+    /// take its place. What it told about the noise stays. No more is taken than there is: a matrix stays positive
+    /// definite as long as the weight times the relative variance is below 1, and the score may have faded more
+    /// than whoever takes it back can know.
+    pub(super) fn take_back(&mut self, context: &Context, cluster: usize, (score, weight): (f64, f64)) {
+        let spread = self.guess(context, cluster, 1.0).variance / self.noise();
+        let most = (0.9 / spread.max(1e-9)).min(self.cell(cluster).n);
+        self.add(context, cluster, (score, -weight.min(most).max(0.0)));
+    }
+
+    fn add(&mut self, context: &Context, cluster: usize, (score, weight): (f64, f64)) {
         let excess = score - self.data.prior.mean;
         add_outer(&mut self.data.outer, weight, &context.x);
         add_scaled(&mut self.data.sum, weight * excess, &context.x);
@@ -192,24 +206,8 @@ impl Model {
         }
         if let Some(cell) = self.data.cells.get_mut(cluster) {
             add_scaled(&mut cell.x, weight, &context.x);
-            cell.n += weight;
+            cell.n = (cell.n + weight).max(0.0);
             cell.y += weight * excess;
-        }
-        self.keep_at_most(MEMORY);
-        surprise
-    }
-
-    /// Takes back a score that was learnt before and of which so much weight is left, so that another one can
-    /// take its place. What it told about the noise stays. No more is taken than there is.
-    pub(super) fn take_back(&mut self, context: &Context, cluster: usize, (score, weight): (f64, f64)) {
-        let weight = weight.min(self.cell(cluster).n).min(self.weight()).max(0.0);
-        let excess = score - self.data.prior.mean;
-        add_outer(&mut self.data.outer, -weight, &context.x);
-        add_scaled(&mut self.data.sum, -weight * excess, &context.x);
-        if let Some(cell) = self.data.cells.get_mut(cluster) {
-            add_scaled(&mut cell.x, -weight, &context.x);
-            cell.n -= weight;
-            cell.y -= weight * excess;
         }
         self.solve();
     }
@@ -267,6 +265,9 @@ impl Model {
         }
         self.spread = inverse(&precision);
         self.theta = times(&self.spread, &sum);
+        let (errors, count) = self.data.noise;
+        let variance = (NOISE * NOISE * NOISE_WEIGHT + errors) / (NOISE_WEIGHT + count);
+        self.variance = variance.max(LEAST_NOISE * LEAST_NOISE);
     }
 }
 

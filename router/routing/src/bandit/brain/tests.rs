@@ -244,16 +244,36 @@ fn what_was_learnt_counts_half_after_the_half_life() {
     for turn in 0..100 {
         brain.learn(&lesson(0, 0, 0.2, turn));
     }
-    let day = 86_400_000;
-    let weight = |brain: &Brain, now| brain.quality(0, &context(0), now).weight;
-    assert!((weight(&brain, 100 + day) / 50.0 - 1.0).abs() < 0.01, "{}", weight(&brain, 100 + day));
-    brain.learn(&lesson(0, 0, 0.2, 100 + day));
-    assert!((weight(&brain, 100 + day) / 51.0 - 1.0).abs() < 0.01);
+    let (half_life, weight) = (86_400_000, |brain: &Brain, now| brain.quality(0, &context(0), now).weight);
+    let before = weight(&brain, 100);
+    assert!((weight(&brain, 99 + half_life) / before - 0.5).abs() < 1e-6, "{before}");
+    let told = Lesson { quality: None, ..lesson(0, 0, 0.2, 99 + half_life) };
+    brain.learn(&told);
+    assert!((weight(&brain, 99 + half_life) / before - 0.5).abs() < 1e-6, "any lesson lets the past fade");
     let mut for_ever = rules(Strategy::Contextual, &[None]);
     for_ever.half_life_ms = 0;
     let mut brain = Brain::new(for_ever);
     brain.learn(&lesson(0, 0, 0.2, 0));
     assert_eq!(weight(&brain, u64::MAX), 1.0);
+}
+
+#[test]
+fn scores_of_one_arm_let_what_is_known_of_all_fade() {
+    let mut brain = Brain::new(rules(Strategy::Contextual, &[None, None, None, None, None]));
+    let told = |brain: &mut Brain, arm, count| {
+        for turn in 0..count {
+            // Scores that differ, so that nothing looks like a change.
+            brain.learn(&lesson(arm, 0, if turn % 2 == 0 { 0.65 } else { 0.85 }, 0));
+        }
+    };
+    told(&mut brain, 0, 40);
+    let before = brain.quality(0, &context(0), 0).weight;
+    told(&mut brain, 1, 3_000);
+    let after = [0, 1].map(|arm| brain.quality(arm, &context(0), 0).weight);
+    assert!(after[0] < 0.001 * before, "{before} {after:?}");
+    // 60 scores per arm are remembered.
+    assert!((after[1] - 300.0).abs() < 10.0, "{after:?}");
+    assert_eq!(brain.changes(), 0);
 }
 
 #[test]
