@@ -68,7 +68,7 @@ pub(super) async fn go(mut walk: Walk, rules: &Ensemble, mut own: Books, now: In
         (EnsembleMode::Arbiter { model, max_cost }, Verdict::Take { member, .. }) => {
             let texts = members.texts(&walk);
             let chosen = arbiter::choose(&walk, model, *max_cost, &texts, member).await;
-            walk.spends(&mut own, chosen.usage, chosen.cost);
+            own.spends(chosen.usage, chosen.cost);
             Some(chosen.member)
         }
         (_, Verdict::Take { member, .. }) => Some(member),

@@ -10,20 +10,20 @@
 //! What an answer that is given up has cost is part of the exchange's cost. All of it ends with the caller:
 //! dropping the walk drops its legs.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+mod race;
+mod trust;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use atp_core::{Error, ErrorKind, Exchange, MicroUsd, Payload, Plan, PlanEvent, Reply, Rope, Usage};
+use atp_core::{Error, ErrorKind, Exchange, Payload, Plan, PlanEvent, Reply, Rope};
 
+use self::trust::Judgement;
 use super::choice::Choice;
 use super::chosen::Basis;
 use super::learn::{self, Short};
-use super::leg::{Came, Leg, Made};
-use super::signs;
+use super::leg::Leg;
 use crate::attempt::{self, Failures};
 use crate::clock;
 use crate::live::{Live, Route};
@@ -89,14 +89,6 @@ impl Reason {
         }
     }
 }
-
-/// Who of two came to an end first.
-enum First {
-    One(Result<Came, Error>),
-    Other(Result<Came, Error>),
-}
-
-type Asking<'a> = Pin<Box<dyn Future<Output = Result<Came, Error>> + Send + 'a>>;
 
 impl Walk {
     /// The walk of an exchange whose plan was made at `now`.
@@ -213,62 +205,6 @@ impl Walk {
         }
     }
 
-    /// Asks a candidate, and where it is late the next one beside it: the leg that is the exchange's now, and
-    /// what came of it.
-    async fn race(&mut self, mut one: Box<Leg>) -> (Box<Leg>, Result<Came, Error>) {
-        let live = Arc::clone(&self.live);
-        let Some(route) = self.route(one.arm) else { return (one, Err(nowhere())) };
-        let mut asked: Asking<'_> = Box::pin(one.ask(&live, &route));
-        let Some((mut other, beside)) = (match self.hurry_at.filter(|_| self.has_next()) {
-            None => None,
-            Some(at) => match clock::before(at, &mut asked).await {
-                None => self.late(),
-                Some(result) => {
-                    drop(asked);
-                    return (one, result);
-                }
-            },
-        }) else {
-            let result = asked.await;
-            return (one, result);
-        };
-        let mut asked_too: Asking<'_> = Box::pin(other.ask(&live, &beside));
-        match sooner(&mut asked, &mut asked_too).await {
-            First::One(Err(error)) if attempt::elsewhere(&error) => {
-                drop(asked);
-                let result = asked_too.await;
-                self.failed(&one, &error);
-                follows(&mut one, &mut other);
-                (other, result)
-            }
-            First::Other(Err(error)) => {
-                drop(asked_too);
-                self.failed(&other, &error);
-                let result = asked.await;
-                (one, result)
-            }
-            First::One(result) => {
-                drop((asked, asked_too));
-                self.loses(&other, &mut one);
-                (one, result)
-            }
-            First::Other(result) => {
-                drop((asked, asked_too));
-                follows(&mut one, &mut other);
-                self.loses(&one, &mut other);
-                (other, result)
-            }
-        }
-    }
-
-    /// The candidate that is asked beside one that is late, which happens once.
-    fn late(&mut self) -> Option<(Box<Leg>, Arc<Route>)> {
-        self.hurry_at = None;
-        let leg = self.another(Reason::Latency, clock::now())?;
-        let route = self.route(leg.arm)?;
-        Some((leg, route))
-    }
-
     /// A leg has come to nothing: what is learnt of that.
     pub(super) fn failed(&mut self, leg: &Leg, error: &Error) {
         let model = self.plan.candidates.get(leg.arm).map_or("", |candidate| &candidate.model);
@@ -300,113 +236,10 @@ impl Walk {
         books.refuse(std::mem::take(&mut self.failures).worst(error))
     }
 
-    /// A leg that was slower: what it has cost as far as that can be told.
-    fn loses(&self, loser: &Leg, winner: &mut Leg) {
-        learn::leg(&self.shared, &self.basis, loser, &Short::Slower);
-        if loser.books.was_asked() {
-            self.prompt_spent(&mut winner.books, loser.arm);
-        }
-    }
-
-    /// A candidate was asked and is dropped: its provider has got the prompt, and has billed at least that.
-    pub(super) fn prompt_spent(&self, books: &mut Books, arm: usize) {
-        let Some(candidate) = self.plan.candidates.get(arm) else { return };
-        let prompt = Usage { input: candidate.forecast.input, ..Usage::default() };
-        self.spends(books, Some(prompt), candidate.price.map(|price| price.cost(&prompt)));
-    }
-
-    /// Something beside the answer that goes out has been used and paid for.
-    pub(super) fn spends(&self, books: &mut Books, usage: Option<Usage>, cost: Option<MicroUsd>) {
-        if let Some(chosen) = &mut books.chosen {
-            chosen.spent.add(usage, cost);
-        }
-    }
-
-    /// A whole answer that does not go out: what it has used is settled, and learnt from.
-    pub(super) fn given_up(&self, books: &mut Books, mut leg: Box<Leg>, came: &Came) {
-        if let Came::Begun(made) = came {
-            let answer = &made.begun.opening.answer;
-            let report = answer.body.report();
-            let cost = leg.books.rests(answer.status.as_u16(), report, clock::now());
-            self.spends(books, report.usage, cost);
-            learn::leg(&self.shared, &self.basis, &leg, &Short::GivenUp(None, report, cost));
-        }
-        books.counts_tries_of(&leg.books);
-    }
-
     /// The predicted quality of a candidate.
     pub(super) fn quality_of(&self, arm: usize) -> f64 {
         self.plan.candidates.get(arm).map_or(0.0, |candidate| candidate.quality)
     }
-
-    /// An answer has begun. Where it can be seen whole it is looked at before it goes out.
-    async fn judge(&mut self, mut leg: Box<Leg>, came: Came) -> Judgement {
-        let Came::Begun(mut made) = came else { return Judgement::Goes(leg.answer(came)) };
-        let judged = match signs::look(&self.shared, &self.choice, &mut leg, &mut made).await {
-            Ok(judged) => judged,
-            // A stream that was held back: nothing of it went out.
-            Err(error) => {
-                leg.books.try_failed(&error, clock::now());
-                return Judgement::Broke(leg, error);
-            }
-        };
-        if let Some(chosen) = &mut leg.books.chosen {
-            chosen.signs = judged.signs;
-        }
-        let may = !self.judged && self.has_next() && !leg.books.is_left();
-        Judgement::Goes(match judged.reason.filter(|_| may) {
-            Some(reason) => self.second(leg, made, reason).await,
-            None => leg.answer(Came::Begun(made)),
-        })
-    }
-
-    /// The answer is not trusted: the next candidate is asked, once, and its answer goes out where there is
-    /// one.
-    async fn second(&mut self, mut leg: Box<Leg>, made: Box<Made>, reason: Reason) -> Reply {
-        (self.judged, self.hurry_at) = (true, None);
-        let now = clock::now();
-        let Some(mut next) = self.another(reason, now) else { return leg.answer(Came::Begun(made)) };
-        let (answer, mut before) = (&made.begun.opening.answer, None);
-        let report = answer.body.report();
-        let cost = leg.books.rests(answer.status.as_u16(), report, now);
-        if let Some(chosen) = &mut leg.books.chosen {
-            before = Some((chosen.spent, chosen.signs.take()));
-            chosen.spent.add(report.usage, cost);
-        }
-        leg.books.hand_over(&mut next.books);
-        self.tell(&mut next);
-        let (mut next, result) = self.race(next).await;
-        let error = match result {
-            Ok(came) => {
-                let signs = before.and_then(|(_, signs)| signs);
-                let report = made.begun.opening.answer.body.report();
-                learn::leg(&self.shared, &self.basis, &leg, &Short::GivenUp(signs, report, cost));
-                return next.answer(came);
-            }
-            Err(error) => error,
-        };
-        self.failed(&next, &error);
-        next.books.hand_back(&mut leg.books);
-        if let Some((chosen, (spent, signs))) = leg.books.chosen.as_mut().zip(before) {
-            (chosen.spent, chosen.signs) = (spent, signs);
-        }
-        leg.answer(Came::Begun(made))
-    }
-}
-
-/// What becomes of an answer that has begun.
-#[expect(clippy::large_enum_variant, reason = "it is made once to an exchange")]
-enum Judgement {
-    /// It goes out, or a better one.
-    Goes(Reply),
-    /// It was held back, and has broken off.
-    Broke(Box<Leg>, Error),
-}
-
-/// The exchange's books are those of `to` from now on. It has been waited for somebody since `from` began.
-fn follows(from: &mut Leg, to: &mut Leg) {
-    from.books.waited_since(from.began);
-    from.books.hand_over(&mut to.books);
 }
 
 fn nowhere() -> Error {
@@ -417,13 +250,4 @@ fn nowhere() -> Error {
 /// dear model may cover a cheap one.
 fn moves_on(error: &Error) -> bool {
     attempt::elsewhere(error) || error.kind() == ErrorKind::BudgetDenied
-}
-
-/// The first of two to come to an end; where both have, the first.
-async fn sooner(one: &mut Asking<'_>, other: &mut Asking<'_>) -> First {
-    poll_fn(|cx| match one.as_mut().poll(cx) {
-        Poll::Ready(result) => Poll::Ready(First::One(result)),
-        Poll::Pending => other.as_mut().poll(cx).map(First::Other),
-    })
-    .await
 }

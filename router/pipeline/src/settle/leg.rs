@@ -74,6 +74,19 @@ impl Books {
         self.charged
     }
 
+    /// Something beside the answer that goes out has been used and paid for.
+    pub(crate) fn spends(&mut self, usage: Option<Usage>, cost: Option<MicroUsd>) {
+        if let Some(chosen) = &mut self.chosen {
+            chosen.spent.add(usage, cost);
+        }
+    }
+
+    /// Closes the books of a leg whose provider is left, with what that has cost where it was metered.
+    pub(crate) fn leaves(&mut self) -> Option<(Usage, Option<MicroUsd>)> {
+        self.close(Ending::Left, &Report::default());
+        self.metered.map(|usage| (usage, self.charged))
+    }
+
     /// All tries of the exchange.
     pub(super) fn all_attempts(&self) -> u32 {
         self.attempts + self.chosen.as_ref().map_or(0, |chosen| chosen.attempts)

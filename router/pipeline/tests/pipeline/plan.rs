@@ -2,6 +2,7 @@
 
 mod challengers;
 mod learning;
+mod money;
 mod names;
 mod panels;
 mod storm;
