@@ -114,7 +114,7 @@ pub struct Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    /// The request as hyper takes it. A body that can be sent only once goes with the first.
+    /// The request as hyper takes it, for HTTP/2. A body that can be sent only once goes with the first.
     fn request(&mut self) -> Request<SendBody> {
         let mut request = Request::new(self.body.lend());
         *request.method_mut() = self.method.clone();
@@ -209,29 +209,25 @@ impl HttpClient {
             }
         };
         let (reused, kept) = (lane.reused(), out.body.is_kept());
-        match lane.send(out.request(), &mut watch).await {
+        match lane.send(out, &mut watch).await {
             Ok(head) => Ok(head.watched(watch)),
             Err((failure, sent)) if failure.is_of_the_connection(&sent, reused) => {
-                let request = match sent {
-                    Sent::Returned(request) => request,
-                    Sent::Gone if kept => Box::new(out.request()),
+                match sent {
+                    Sent::Returned(body) => out.body = *body,
+                    Sent::Gone if kept => {}
                     Sent::Gone => return Err(self.told(failure)),
-                };
-                Box::pin(self.again(request, out.timeouts.connect, watch)).await
+                }
+                Box::pin(self.again(out, watch)).await
             }
             Err((failure, _)) => Err(self.told(failure)),
         }
     }
 
     /// Sends it on a connection that is younger than the try.
-    async fn again(
-        &self,
-        request: Box<Request<SendBody>>,
-        connect: Duration,
-        mut watch: Watch,
-    ) -> Result<Incoming, Error> {
-        let lane = self.open(connect, &watch, Some(watch.started())).await.map_err(|failure| self.told(failure))?;
-        let head = lane.send(*request, &mut watch).await.map_err(|(failure, _)| self.told(failure))?;
+    async fn again(&self, out: &mut Outgoing<'_>, mut watch: Watch) -> Result<Incoming, Error> {
+        let opened = self.open(out.timeouts.connect, &watch, Some(watch.started())).await;
+        let lane = opened.map_err(|failure| self.told(failure))?;
+        let head = lane.send(out, &mut watch).await.map_err(|(failure, _)| self.told(failure))?;
         Ok(head.watched(watch))
     }
 

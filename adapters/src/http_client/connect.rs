@@ -93,7 +93,7 @@ async fn establish(client: &HttpClient, opening: Opening) -> Result<Lane, Failur
         let connection = H2::handshake(socket, &client.origin, settings, opening).await?;
         return Ok(client.pools.mine().share(connection, super::watch::now()));
     }
-    Ok(Lane::H1(H1::handshake(socket, &client.pools, settings.idle_per_core).await?))
+    Ok(Lane::H1(H1::new(socket, &client.pools, settings.idle_per_core)))
 }
 
 async fn secure(tls: &Tls, host: &str, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {

@@ -1,13 +1,19 @@
 //! One HTTP/1.1 connection, driven by the exchange that borrows it.
 //!
-//! hyper splits a connection into a sender and a driver. Here both live in one value and one task
-//! polls both. Two rules keep that cheap. The halves talk through channels, and every message on
-//! them wakes whoever polled last; as that is always this very task, the far halves are polled with
-//! a waker that does nothing. And the driver is polled with the same idle waker as long as it makes
-//! progress; the task's own waker is left with it only once it has none, in the last poll before
-//! `Pending`, when the socket is all there is to wait for.
+//! There is no task and no channel: the future that waits for an answer's head, and then the answer's
+//! body, own the socket and read it themselves. An open stream holds no buffer while it waits: what
+//! arrives is read into a buffer that all connections of a core share, and goes on in a piece of its
+//! own size ([`wire`]). What the bytes mean is decided by three plain parts: [`request`] writes heads,
+//! [`response`] reads them, [`framing`] finds the end of bodies.
+
+mod framing;
+mod request;
+mod response;
+mod upload;
+mod wire;
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -17,32 +23,20 @@ use std::time::Instant;
 use atp_core::percore::PerCore;
 use atp_core::{Error, ErrorKind};
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
-use hyper::body::{Body, Incoming as HyperBody};
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{Connection, SendRequest};
-use hyper_util::rt::TokioIo;
-use pin_project_lite::pin_project;
+use http::Method;
 
+use self::framing::Framing;
+use self::response::{Parsed, ResponseHead};
+use self::upload::Upload;
 use super::connect::Socket;
-use super::payload::SendBody;
 use super::pool::Pool;
-use super::transport::{Failure, Sent, chain};
+use super::transport::{Failure, Sent};
 use super::watch::{Alarm, Watch};
-use super::{Head, UpstreamBody};
+use super::{Head, Outgoing, UpstreamBody};
 
-/// Bytes gathered into one chunk at the most. What arrived in one burst goes out in one write; the
-/// bound keeps the copy inside the first-level cache.
-const GATHER: usize = 16 * 1024;
-
-/// Bytes read from a provider at once: beyond it hyper's growing buffers hold several times what is
-/// in them.
-const READ_AHEAD: usize = 64 << 10;
-
-/// A connection and both its halves.
+/// A connection between two requests, or in the hands of one.
 pub(super) struct H1 {
-    driver: Connection<TokioIo<Socket>, SendBody>,
-    sender: SendRequest<SendBody>,
+    socket: Socket,
     /// Since when it has been unused; for the sweep.
     pub(super) since: Instant,
     /// Whether it has served before.
@@ -56,21 +50,10 @@ pub(super) struct H1 {
 }
 
 impl H1 {
-    /// Shakes hands on a fresh socket.
-    pub(super) async fn handshake(
-        socket: Socket,
-        pools: &Arc<PerCore<Pool>>,
-        keep: usize,
-    ) -> Result<Box<Self>, Failure> {
-        let (sender, driver) = hyper::client::conn::http1::Builder::new()
-            .max_buf_size(READ_AHEAD)
-            .handshake(TokioIo::new(socket))
-            .await
-            .map_err(Failure::from_hyper)?;
-        let since = super::watch::now();
-        let pools = Arc::downgrade(pools);
-        let stirred = Arc::default();
-        Ok(Box::new(Self { driver, sender, since, used: false, alarm: None, stirred, pools, keep }))
+    /// A connection on a fresh socket.
+    pub(super) fn new(socket: Socket, pools: &Arc<PerCore<Pool>>, keep: usize) -> Box<Self> {
+        let (since, pools, stirred) = (super::watch::now(), Arc::downgrade(pools), Arc::default());
+        Box::new(Self { socket, since, used: false, alarm: None, stirred, pools, keep })
     }
 
     /// Whether the kept connection can still take a request. Where the far side has stirred, what it
@@ -80,26 +63,22 @@ impl H1 {
     }
 
     /// Reads what there is, asks to be told of more, and tells whether the connection can take a
-    /// request.
+    /// request: whatever comes unasked, an answer to nothing or the close, makes it unfit.
     fn rests(&mut self) -> bool {
         self.stirred.0.store(false, Ordering::Relaxed);
         let waker = Waker::from(Arc::clone(&self.stirred));
-        self.drive(&mut Context::from_waker(&waker)).is_pending() && self.sender.is_ready()
-    }
-
-    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        Pin::new(&mut self.driver).poll(cx)
+        wire::read(&mut self.socket, &mut Context::from_waker(&waker)).is_pending()
     }
 
     /// Sends a request and waits for the answer's head.
-    pub(super) fn send(
+    pub(super) fn send<'w>(
         mut self: Box<Self>,
-        request: Request<SendBody>,
-        watch: &mut Watch,
-    ) -> impl Future<Output = Result<Head, (Failure, Sent)>> + Send {
+        out: &mut Outgoing<'_>,
+        watch: &'w mut Watch,
+    ) -> impl Future<Output = Result<Head, (Failure, Sent)>> + Send + use<'w> {
         watch.adopt(self.alarm.take());
-        let answer = self.sender.try_send_request(request);
-        Sending { answer, connection: Some(self), watch, is_written: false }
+        let (method, upload) = (out.method.clone(), Upload::new(out));
+        Sending { connection: Some(self), upload: Some(upload), method, told: BytesMut::new(), broken: None, watch }
     }
 
     /// Gives the connection back to its core's pool, if it is fit for another request.
@@ -115,64 +94,107 @@ impl H1 {
     }
 }
 
-pin_project! {
-    /// A request that has been handed to a connection, until the answer's head is there.
-    struct Sending<'w, A> {
-        #[pin]
-        answer: A,
-        // None once the head is there: the connection goes on with the answer's body.
-        connection: Option<Box<H1>>,
-        watch: &'w mut Watch,
-        is_written: bool,
-    }
+/// A request on its way, until the answer's head is there.
+struct Sending<'w> {
+    // None once the head is there: the connection goes on with the answer's body.
+    connection: Option<Box<H1>>,
+    // None once it has failed, or goes on beside the answer's body.
+    upload: Option<Upload>,
+    method: Method,
+    /// The beginning of a head that has not come whole.
+    told: BytesMut,
+    /// Why nothing more can be written. An answer may stand in the socket all the same.
+    broken: Option<Failure>,
+    watch: &'w mut Watch,
 }
 
-impl<A> Sending<'_, A>
-where
-    A: Future<Output = Result<Response<HyperBody>, TrySendError<Request<SendBody>>>>,
-{
-    /// Drives the connection and looks whether the answer is there.
-    fn look(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Head, (Failure, Sent)>> {
-        let this = self.project();
-        let closed = this.connection.as_mut().is_none_or(|connection| connection.drive(cx).is_ready());
-        match this.answer.poll(&mut idle_context()) {
-            Poll::Ready(Ok(response)) => {
-                let connection = this.connection.take();
-                let wrap = |body| UpstreamBody::H1(H1Body { body, held: None, dry: false, connection });
-                Poll::Ready(Ok(Head::of(response, wrap)))
-            }
-            Poll::Ready(Err(mut error)) => {
-                let sent = error.take_message().map_or(Sent::Gone, |request| Sent::Returned(Box::new(request)));
-                Poll::Ready(Err((Failure::from_hyper(error.into_error()), sent)))
-            }
-            Poll::Pending if closed => {
-                let text = "the provider closed the connection before it answered";
-                let told = Error::provider(ErrorKind::ProviderCut, text);
-                Poll::Ready(Err((Failure::Told(told), Sent::Gone)))
-            }
-            Poll::Pending => Poll::Pending,
-        }
-    }
-}
-
-impl<A> Future for Sending<'_, A>
-where
-    A: Future<Output = Result<Response<HyperBody>, TrySendError<Request<SendBody>>>>,
-{
+impl Future for Sending<'_> {
     type Output = Result<Head, (Failure, Sent)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // The first time there is a request to write and no answer to read. Later the answer may be
-        // there: a waker left with the driver then would be woken by whoever reads its body.
-        if std::mem::replace(self.as_mut().project().is_written, true)
-            && let Poll::Ready(outcome) = self.as_mut().look(&mut idle_context())
-        {
+        let this = &mut *self;
+        this.write(cx);
+        if let Poll::Ready(outcome) = this.read(cx) {
             return Poll::Ready(outcome);
         }
-        if let Poll::Ready(outcome) = self.as_mut().look(cx) {
-            return Poll::Ready(outcome);
+        if let Some(failure @ Failure::Body(_)) = this.broken.take_if(|failure| matches!(failure, Failure::Body(_))) {
+            return Poll::Ready(Err((failure, Sent::Gone)));
         }
-        self.project().watch.poll(cx).map(|error| Err((Failure::Told(error), Sent::Gone)))
+        this.watch.poll(cx).map(|error| Err((Failure::Told(error), Sent::Gone)))
+    }
+}
+
+impl Sending<'_> {
+    fn write(&mut self, cx: &mut Context<'_>) {
+        let (Some(connection), Some(upload), None) = (&mut self.connection, &mut self.upload, &self.broken) else {
+            return;
+        };
+        if let Poll::Ready(Err(failure)) = upload.poll(&mut connection.socket, cx) {
+            self.broken = Some(failure);
+        }
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, (Failure, Sent)>> {
+        loop {
+            let Some(connection) = &mut self.connection else { return Poll::Pending };
+            let piece = match ready!(wire::read(&mut connection.socket, cx)) {
+                Ok(piece) if !piece.is_empty() => piece,
+                Ok(_) => return Poll::Ready(Err(self.closed(None))),
+                Err(cause) => return Poll::Ready(Err(self.closed(Some(cause)))),
+            };
+            let wire = self.with_what_was_told(piece);
+            if let Some(outcome) = self.look(wire) {
+                return Poll::Ready(outcome);
+            }
+        }
+    }
+
+    /// Looks for the answer's head, behind interim ones where those came; `None` where more has to come.
+    fn look(&mut self, mut wire: Bytes) -> Option<Result<Head, (Failure, Sent)>> {
+        loop {
+            match response::parse(&wire, &self.method) {
+                Ok(Parsed::Whole(head)) => return Some(Ok(self.begun(head))),
+                Ok(Parsed::Interim(end)) => wire = wire.slice(end..),
+                Ok(Parsed::Part) => {
+                    self.told = BytesMut::from(&*wire);
+                    return None;
+                }
+                Err(garbled) => return Some(Err((Failure::Garbled(garbled.to_owned()), Sent::Gone))),
+            }
+        }
+    }
+
+    fn with_what_was_told(&mut self, piece: Bytes) -> Bytes {
+        if self.told.is_empty() {
+            return piece;
+        }
+        let mut all = std::mem::take(&mut self.told);
+        all.extend_from_slice(&piece);
+        all.freeze()
+    }
+
+    fn begun(&mut self, head: ResponseHead) -> Head {
+        let ResponseHead { status, headers, framing, keeps, rest } = head;
+        let failed = self.broken.is_some();
+        // A body that is still being sent goes on beside the answer; a connection whose request was
+        // not sent whole takes no other.
+        let upload = self.upload.take().filter(|upload| !failed && !upload.is_done()).map(Box::new);
+        let body = H1Body { framing, rest, keeps: keeps && !failed, upload, connection: self.connection.take() };
+        Head { status, headers, body: UpstreamBody::H1(body) }
+    }
+
+    /// The connection ended before the answer's head was whole.
+    fn closed(&mut self, cause: Option<io::Error>) -> (Failure, Sent) {
+        self.connection = None;
+        if let Some(failure @ Failure::Body(_)) = self.broken.take() {
+            return (failure, Sent::Gone);
+        }
+        if !self.told.is_empty() {
+            let text = "the provider closed the connection within an answer's head";
+            return (Failure::Told(Error::provider(ErrorKind::ProviderCut, text)), Sent::Gone);
+        }
+        let unsent = self.upload.take().and_then(Upload::into_unsent);
+        (Failure::Closed(cause), unsent.map_or(Sent::Gone, |body| Sent::Returned(Box::new(body))))
     }
 }
 
@@ -191,149 +213,81 @@ impl Wake for Stirred {
     }
 }
 
-/// A context whose waker does nothing.
-fn idle_context() -> Context<'static> {
-    Context::from_waker(Waker::noop())
-}
-
 /// The body of an answer on HTTP/1.1, with the connection that it is read from.
 pub struct H1Body {
-    body: HyperBody,
-    /// An end or an error that came behind bytes already gathered.
-    held: Option<Result<(), Error>>,
-    /// The connection had nothing more when it was driven last, and its task's waker is not with it.
-    dry: bool,
+    framing: Framing,
+    /// What has been read and not been looked at.
+    rest: Bytes,
+    /// Whether the connection may serve again.
+    keeps: bool,
+    /// A request body that is still being sent.
+    upload: Option<Box<Upload>>,
     connection: Option<Box<H1>>,
 }
 
 impl H1Body {
     /// The next bytes: all that has arrived, in one piece.
     pub(super) fn poll_data(&mut self, cx: &mut Context<'_>, watch: &mut Watch) -> Poll<Option<Result<Bytes, Error>>> {
-        if let Some(end) = self.held.take() {
-            return Poll::Ready(self.finish(end, watch));
-        }
-        let mut burst = Burst::Empty;
-        while burst.len() < GATHER {
-            match self.poll_frame(cx, &burst) {
-                Poll::Ready(Some(Ok(chunk))) => burst.push(chunk),
-                Poll::Ready(end) => {
-                    let end = end.map_or(Ok(()), |error| error.map(|_| ()));
-                    return match burst.take() {
-                        Some(bytes) => {
-                            self.held = Some(end);
-                            Poll::Ready(Some(Ok(bytes)))
-                        }
-                        None => Poll::Ready(self.finish(end, watch)),
-                    };
-                }
-                Poll::Pending => break,
-            }
-        }
-        match burst.take() {
-            Some(bytes) => {
-                watch.touch();
-                Poll::Ready(Some(Ok(bytes)))
-            }
-            None => Poll::Ready(Some(Err(ready!(watch.poll(cx))))),
-        }
-    }
-
-    /// One frame. Leaves the task's waker with the socket only where nothing has been gathered:
-    /// otherwise the caller returns with bytes and comes again.
-    fn poll_frame(&mut self, cx: &mut Context<'_>, burst: &Burst) -> Poll<Option<Result<Bytes, Error>>> {
-        if let Poll::Ready(frame) = self.read() {
-            return Poll::Ready(frame);
-        }
-        // Right after a burst the connection is known to be dry: it need only be left the waker.
-        if !std::mem::take(&mut self.dry) {
-            let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
-            let _ = connection.drive(&mut idle_context());
-            if let Poll::Ready(frame) = self.read() {
-                return Poll::Ready(frame);
-            }
-        }
-        if !matches!(burst, Burst::Empty) {
-            self.dry = true;
-            return Poll::Pending;
-        }
-        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
-        let _ = connection.drive(cx);
-        self.read()
-    }
-
-    fn read(&mut self) -> Poll<Option<Result<Bytes, Error>>> {
+        self.send_on(cx);
         loop {
-            let frame = ready!(Pin::new(&mut self.body).poll_frame(&mut idle_context()));
-            match frame {
-                None => return Poll::Ready(None),
-                Some(Err(error)) => return Poll::Ready(Some(Err(cut(&error)))),
-                Some(Ok(frame)) => match frame.into_data() {
+            if !self.rest.is_empty() && !self.framing.is_done() {
+                match self.framing.take(&mut self.rest) {
                     Ok(bytes) if bytes.is_empty() => {}
-                    Ok(bytes) => return Poll::Ready(Some(Ok(bytes))),
-                    Err(_trailers) => {}
-                },
-            }
-        }
-    }
-
-    fn finish(&mut self, end: Result<(), Error>, watch: &mut Watch) -> Option<Result<Bytes, Error>> {
-        let connection = self.connection.take();
-        match end {
-            Ok(()) => {
-                if let Some(connection) = connection {
-                    connection.give_back(watch);
+                    Ok(bytes) => {
+                        watch.touch();
+                        return Poll::Ready(Some(Ok(bytes)));
+                    }
+                    Err(garbled) => return Poll::Ready(Some(Err(self.garbled(garbled)))),
                 }
-                None
             }
-            Err(error) => Some(Err(error)),
-        }
-    }
-}
-
-/// A body error as the house's error.
-pub(super) fn cut(error: &hyper::Error) -> Error {
-    if error.is_parse() {
-        return Error::provider(ErrorKind::ProviderGarbled, "the provider's answer is not HTTP")
-            .with_cause(chain(error));
-    }
-    Error::provider(ErrorKind::ProviderCut, "the provider's answer broke off").with_cause(chain(error))
-}
-
-/// Frames that arrived together. One frame is passed on as it is; more are copied into one piece,
-/// because every piece costs a chunk header and a queue entry on the way out.
-enum Burst {
-    Empty,
-    One(Bytes),
-    Many(BytesMut),
-}
-
-impl Burst {
-    fn len(&self) -> usize {
-        match self {
-            Self::Empty => 0,
-            Self::One(bytes) => bytes.len(),
-            Self::Many(bytes) => bytes.len(),
-        }
-    }
-
-    fn push(&mut self, chunk: Bytes) {
-        match self {
-            Self::Empty => *self = Self::One(chunk),
-            Self::One(first) => {
-                let mut many = BytesMut::with_capacity((first.len() + chunk.len()).max(1024));
-                many.extend_from_slice(first);
-                many.extend_from_slice(&chunk);
-                *self = Self::Many(many);
+            if self.framing.is_done() {
+                self.finish(watch);
+                return Poll::Ready(None);
             }
-            Self::Many(many) => many.extend_from_slice(&chunk),
+            let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+            let read = match self.framing.large() {
+                Some(left) => wire::read_large(&mut connection.socket, cx, left),
+                None => wire::read(&mut connection.socket, cx),
+            };
+            match read {
+                Poll::Ready(Ok(piece)) if !piece.is_empty() => self.rest = piece,
+                Poll::Ready(ended) => return Poll::Ready(self.ended(ended.err())),
+                Poll::Pending => return Poll::Ready(Some(Err(ready!(watch.poll(cx))))),
+            }
         }
     }
 
-    fn take(self) -> Option<Bytes> {
-        match self {
-            Self::Empty => None,
-            Self::One(bytes) => Some(bytes),
-            Self::Many(bytes) => Some(bytes.freeze()),
+    fn send_on(&mut self, cx: &mut Context<'_>) {
+        let (Some(upload), Some(connection)) = (&mut self.upload, &mut self.connection) else { return };
+        match upload.poll(&mut connection.socket, cx) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => self.upload = None,
+            // The provider has answered, and may not want the rest.
+            Poll::Ready(Err(_)) => (self.upload, self.keeps) = (None, false),
+        }
+    }
+
+    /// The far side has closed, or the socket has failed.
+    fn ended(&mut self, cause: Option<io::Error>) -> Option<Result<Bytes, Error>> {
+        self.connection = None;
+        if cause.is_none() && self.framing.ends_with_connection() {
+            return None;
+        }
+        let error = Error::provider(ErrorKind::ProviderCut, "the provider's answer broke off");
+        let cause = cause.map_or_else(|| "the connection was closed".to_owned(), |cause| cause.to_string());
+        Some(Err(error.with_cause(cause)))
+    }
+
+    fn garbled(&mut self, why: &'static str) -> Error {
+        self.connection = None;
+        Error::provider(ErrorKind::ProviderGarbled, "the provider's answer is not HTTP").with_cause(why)
+    }
+
+    /// The answer has come to its end. Bytes behind it belong to no answer: such a connection is not kept.
+    fn finish(&mut self, watch: &mut Watch) {
+        let Some(connection) = self.connection.take() else { return };
+        if self.keeps && self.upload.is_none() && self.rest.is_empty() {
+            connection.give_back(watch);
         }
     }
 }

@@ -15,11 +15,10 @@ use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::TokioIo;
 
 use super::connect::Socket;
-use super::h1::cut;
 use super::opening::Opening;
 use super::origin::Origin;
 use super::payload::SendBody;
-use super::transport::{Failure, Sent};
+use super::transport::{Failure, Sent, cut};
 use super::watch::Watch;
 use super::{ClientSettings, Head, UpstreamBody};
 
@@ -182,7 +181,7 @@ impl H2Lane {
         let outcome = std::future::poll_fn(|cx| {
             if let Poll::Ready(outcome) = answer.as_mut().poll(cx) {
                 return Poll::Ready(outcome.map_err(|mut error| {
-                    let sent = error.take_message().map_or(Sent::Gone, |r| Sent::Returned(Box::new(r)));
+                    let sent = error.take_message().map_or(Sent::Gone, |r| Sent::Returned(Box::new(r.into_body())));
                     (Failure::from_hyper(error.into_error()), sent)
                 }));
             }

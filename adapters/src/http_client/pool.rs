@@ -2,15 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use http::Request;
-
 use super::h1::H1;
 use super::h2::{H2, H2Lane};
 use super::opening::Openings;
-use super::payload::SendBody;
 use super::transport::{Failure, Reused, Sent};
 use super::watch::Watch;
-use super::{ClientSettings, Head};
+use super::{ClientSettings, Head, Outgoing};
 
 /// Kept connections. HTTP/1.1 ones are a stack: the one used last is the warmest and the least
 /// likely to have been closed, and those at the bottom grow old and are swept.
@@ -43,11 +40,11 @@ impl Lane {
     }
 
     /// Sends a request and waits for the answer's head.
-    pub(super) async fn send(self, request: Request<SendBody>, watch: &mut Watch) -> Result<Head, (Failure, Sent)> {
+    pub(super) async fn send(self, out: &mut Outgoing<'_>, watch: &mut Watch) -> Result<Head, (Failure, Sent)> {
         match self {
-            Self::H1(connection) => connection.send(request, watch).await,
+            Self::H1(connection) => connection.send(out, watch).await,
             // Larger than the other, and paid for by it where it were not apart.
-            Self::H2(lane) => Box::pin(lane.send(request, watch)).await,
+            Self::H2(lane) => Box::pin(lane.send(out.request(), watch)).await,
         }
     }
 }

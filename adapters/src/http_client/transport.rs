@@ -3,7 +3,6 @@
 use std::io;
 
 use atp_core::{Error, ErrorKind};
-use http::Request;
 
 use super::payload::SendBody;
 
@@ -16,20 +15,22 @@ pub(crate) enum Failure {
     ConnectTimeout(std::time::Duration),
     /// TLS could not be agreed on.
     Tls(io::Error),
-    /// The connection ended before the answer's head was complete.
+    /// A shared connection, or a stream of it, ended before the answer's head was complete.
     Cut(hyper::Error),
+    /// A connection of its own ended without a word of an answer.
+    Closed(Option<io::Error>),
     /// What came is not HTTP.
-    Garbled(hyper::Error),
+    Garbled(String),
     /// The request's own body failed while it was sent: the caller's doing.
-    Body(hyper::Error),
+    Body(Error),
     /// A timer ran out, or another error that is already told.
     Told(Error),
 }
 
 /// What is left of a request after a failure.
 pub(crate) enum Sent {
-    /// It was never written.
-    Returned(Box<Request<SendBody>>),
+    /// It was never written; this is its body.
+    Returned(Box<SendBody>),
     /// It may have been written.
     Gone,
 }
@@ -45,9 +46,10 @@ impl Failure {
     /// Sorts a hyper error.
     pub(crate) fn from_hyper(error: hyper::Error) -> Self {
         if error.is_parse() {
-            Self::Garbled(error)
+            Self::Garbled(chain(&error))
         } else if error.is_user() {
-            Self::Body(error)
+            let text = "the request's body ended before all of it was read";
+            Self::Body(Error::caller(ErrorKind::Cancelled, text).with_cause(chain(&error)))
         } else {
             Self::Cut(error)
         }
@@ -57,7 +59,11 @@ impl Failure {
     /// unseen, or its connection, which was a kept one where `reused`, ended without a word of an
     /// answer. A stream that it resets for another reason is its answer to this very request.
     pub(crate) fn is_of_the_connection(&self, sent: &Sent, reused: Reused) -> bool {
-        let Self::Cut(error) = self else { return false };
+        let error = match self {
+            Self::Cut(error) => error,
+            Self::Closed(_) => return matches!(sent, Sent::Returned(_)) || reused == Reused::Yes,
+            _ => return false,
+        };
         let h2 = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
         match h2 {
             // REFUSED_STREAM, and streams beyond the last one that a GOAWAY names, were not
@@ -84,19 +90,28 @@ impl Failure {
                 Error::provider(ErrorKind::ProviderUnreachable, format!("TLS with the provider at {authority} failed"))
                     .with_cause(cause)
             }
-            Self::Cut(cause) => {
-                Error::provider(ErrorKind::ProviderCut, "the provider closed the connection before it answered")
-                    .with_cause(chain(&cause))
+            Self::Cut(cause) => unanswered().with_cause(chain(&cause)),
+            Self::Closed(None) => unanswered(),
+            Self::Closed(Some(cause)) => unanswered().with_cause(cause),
+            Self::Garbled(cause) => {
+                Error::provider(ErrorKind::ProviderGarbled, "the provider's answer is not HTTP").with_cause(cause)
             }
-            Self::Garbled(cause) => Error::provider(ErrorKind::ProviderGarbled, "the provider's answer is not HTTP")
-                .with_cause(chain(&cause)),
-            Self::Body(cause) => {
-                Error::caller(ErrorKind::Cancelled, "the request's body ended before all of it was read")
-                    .with_cause(chain(&cause))
-            }
-            Self::Told(error) => error,
+            Self::Body(error) | Self::Told(error) => error,
         }
     }
+}
+
+fn unanswered() -> Error {
+    Error::provider(ErrorKind::ProviderCut, "the provider closed the connection before it answered")
+}
+
+/// A body error of hyper's as the house's error.
+pub(crate) fn cut(error: &hyper::Error) -> Error {
+    if error.is_parse() {
+        return Error::provider(ErrorKind::ProviderGarbled, "the provider's answer is not HTTP")
+            .with_cause(chain(error));
+    }
+    Error::provider(ErrorKind::ProviderCut, "the provider's answer broke off").with_cause(chain(error))
 }
 
 /// A hyper error with its causes, which its own text leaves out.
