@@ -19,7 +19,7 @@ use crate::leave::{self, Lasting, Spawn};
 use crate::live::Live;
 use crate::metrics::{Learnt, PipelineMetrics};
 use crate::money::BudgetView;
-use crate::plan::{self, Knowledge, Memory};
+use crate::plan::{self, Diary, Knowledge, Memory};
 use crate::snapshot::{OnDisconnect, Snapshot};
 use crate::stack::{self, Call};
 use crate::view::{ArmStatus, ClusterStats, ExperimentStatus, FlowView, ModelStatus, WeightView};
@@ -49,7 +49,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: PipelineMetrics,
     pub(crate) spawn: Spawn,
     pub(crate) dialect: Dialect,
-    pub(crate) journal: Option<Arc<dyn Journal>>,
+    pub(crate) journal: Option<Diary>,
     /// The choices that can be told about.
     pub(crate) memory: Memory,
     pub(crate) budget: Budget,
@@ -110,7 +110,7 @@ impl Pipeline {
             metrics,
             spawn,
             dialect,
-            journal,
+            journal: journal.map(Diary::new),
             memory: Memory::new(),
             budget: Budget::new(clock::now()),
             empty: Arc::from(""),

@@ -41,6 +41,7 @@ pub(crate) use self::chosen::Chosen;
 pub(crate) use self::decide::{QUALITIES, patience};
 pub use self::knowledge::Knowledge;
 pub(crate) use self::learn::{Ended, ended};
+pub(crate) use self::log::Diary;
 pub(crate) use self::memory::Memory;
 pub(crate) use self::observe::observe;
 pub(crate) use self::view::{arms, clusters, experiments, models};

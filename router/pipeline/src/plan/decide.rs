@@ -56,7 +56,7 @@ pub(super) fn decide(
         "bandit.candidates" = question.now.len(),
         "bandit.choice" = tracing::field::Empty,
     );
-    let plan = log::decide(&asked.choice, shared.journal.as_deref(), &question.request, &question.now);
+    let plan = log::decide(&asked.choice, shared.journal.as_ref(), &question.request, &question.now);
     if let Some(primary) = plan.primary() {
         span.record("bandit.choice", &*primary.model);
         let scores = plan.candidates.iter().filter(|each| each.dropped.is_none()).map(|each| each.terms.score);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use atp_routing::decide::Mind;
 use atp_routing::estimate::Estimator;
 use atp_routing::experiment::Trial;
+use atp_routing::journal::Why;
 use atp_routing::lifecycle::Lifecycle;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +71,7 @@ impl Knowledge {
         for known in self.routes {
             let Some(choice) = live.choice(&known.route) else { continue };
             choice.mind().adopt(&known.mind);
+            choice.due().set(Why::Start);
             choice.trials.restore(known.trials);
         }
         let arms = || live.choices().flat_map(|choice| &choice.arms);

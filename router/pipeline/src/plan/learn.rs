@@ -61,7 +61,7 @@ pub(crate) fn ended(shared: &Shared, id: RequestId, chosen: &Chosen, ended: &End
         }
         let lesson = lesson(chosen, arm, ended, latency);
         if lesson.served.is_some() {
-            reward = log::learn(choice, shared.journal.as_deref(), id, &lesson);
+            reward = log::learn(choice, shared.journal.as_ref(), id, &lesson);
         }
     }
     let upshot = Upshot {
@@ -179,7 +179,7 @@ pub(super) fn leg(shared: &Shared, basis: &Basis, leg: &Leg, came: &Short<'_>) {
             Lesson { served: Some(true), quality, cost, latency, ..bare }
         }
     };
-    log::learn(choice, shared.journal.as_deref(), basis.plan.id, &lesson);
+    log::learn(choice, shared.journal.as_ref(), basis.plan.id, &lesson);
 }
 
 fn millis(duration: Duration) -> u64 {

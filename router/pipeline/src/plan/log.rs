@@ -4,6 +4,8 @@
 //! which the journal allows because they are numbered. A whole mind is written under the lock, which is rare:
 //! at the start, after a reload, in a new file, and where a line was lost.
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use atp_core::port::{Journal, JournalFile, Kept};
@@ -21,82 +23,139 @@ const NOT_DUE: u8 = u8::MAX;
 /// lines is not helped by the longest of them.
 const PAUSE_MS: u64 = 1_000;
 
+const WHYS: [Why; 4] = [Why::Start, Why::Rotation, Why::Gap, Why::Reload];
+
+/// The journal, and how many of its files of choices have begun: each file has to hold the whole mind of every
+/// route, so that it can be read without the ones before it.
+pub(crate) struct Diary {
+    journal: Arc<dyn Journal>,
+    files: AtomicU64,
+}
+
+impl Diary {
+    /// A journal of which nothing is known.
+    pub(crate) fn new(journal: Arc<dyn Journal>) -> Self {
+        Self { journal, files: AtomicU64::new(0) }
+    }
+}
+
+impl Deref for Diary {
+    type Target = dyn Journal;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.journal
+    }
+}
+
 /// Whether the journal holds all that a mind was made of.
 pub(crate) struct Due {
     /// The place of the reason in [`WHYS`].
     why: AtomicU8,
-    /// When the last whole mind was written.
+    /// How many files had begun when the last whole mind was written.
+    files: AtomicU64,
+    /// When that was.
     last_ms: AtomicU64,
 }
-
-const WHYS: [Why; 4] = [Why::Start, Why::Rotation, Why::Gap, Why::Reload];
 
 impl Due {
     /// A whole mind is due, because of this.
     pub(super) fn new(why: Why) -> Self {
-        let due = Self { why: AtomicU8::new(NOT_DUE), last_ms: AtomicU64::new(0) };
+        let due = Self { why: AtomicU8::new(NOT_DUE), files: AtomicU64::new(0), last_ms: AtomicU64::new(0) };
         due.set(why);
         due
     }
 
-    fn set(&self, why: Why) {
+    /// A whole mind is due anew.
+    pub(super) fn set(&self, why: Why) {
         let place = WHYS.iter().position(|each| *each == why).and_then(|place| u8::try_from(place).ok());
         self.why.store(place.unwrap_or(NOT_DUE), Ordering::Relaxed);
     }
 
-    /// Takes the reason for a whole mind, where one is due and may be written at `now_ms`.
-    fn take(&self, now_ms: u64) -> Option<Why> {
-        if self.why.load(Ordering::Relaxed) == NOT_DUE
-            || now_ms.saturating_sub(self.last_ms.load(Ordering::Relaxed)) < PAUSE_MS
-        {
+    /// Takes the reason for a whole mind, where one is due and may be written at `now_ms`. Called under the
+    /// mind's lock.
+    fn take(&self, files: u64, now_ms: u64) -> Option<Why> {
+        let why = self.why.load(Ordering::Relaxed);
+        let rotated = self.files.load(Ordering::Relaxed) != files;
+        if (why == NOT_DUE && !rotated) || now_ms.saturating_sub(self.last_ms.load(Ordering::Relaxed)) < PAUSE_MS {
             return None;
         }
         self.last_ms.store(now_ms, Ordering::Relaxed);
-        WHYS.get(usize::from(self.why.swap(NOT_DUE, Ordering::Relaxed))).copied()
+        self.files.store(files, Ordering::Relaxed);
+        let why = WHYS.get(usize::from(self.why.swap(NOT_DUE, Ordering::Relaxed))).copied();
+        Some(why.unwrap_or(Why::Rotation))
     }
 }
 
 /// Chooses, and writes down what the choice was made from.
-pub(super) fn decide(choice: &Choice, journal: Option<&dyn Journal>, request: &Request, now: &[CandidateNow]) -> Plan {
-    let journal = journal.filter(|journal| journal.takes(JournalFile::Decisions));
+pub(super) fn decide(choice: &Choice, diary: Option<&Diary>, request: &Request, now: &[CandidateNow]) -> Plan {
+    let diary = diary.filter(|diary| diary.takes(JournalFile::Decisions));
     let mut mind = choice.mind();
-    let begin = begins(choice, journal, &mind, request.now_ms);
+    let begin = begins(choice, diary, &mind, request.now_ms);
     let n = mind.events();
     let plan = mind.decide(request, now);
     drop(mind);
-    if let Some(journal) = journal {
-        write(choice, journal, begin);
-        write(choice, journal, Some(journal::decide(&choice.rules.name, n, request, now, &plan)));
+    if let Some(diary) = diary {
+        begin.into_iter().for_each(|line| write_begin(choice, diary, line));
+        write(choice, diary, journal::decide(&choice.rules.name, n, request, now, &plan));
     }
     plan
 }
 
 /// Learns from what an answer came to, and writes it down. Returns the reward, where it has one.
-pub(super) fn learn(choice: &Choice, journal: Option<&dyn Journal>, id: RequestId, lesson: &Lesson) -> Option<f64> {
-    let journal = journal.filter(|journal| journal.takes(JournalFile::Decisions));
+pub(super) fn learn(choice: &Choice, diary: Option<&Diary>, id: RequestId, lesson: &Lesson) -> Option<f64> {
+    let diary = diary.filter(|diary| diary.takes(JournalFile::Decisions));
     let mut mind = choice.mind();
-    let begin = begins(choice, journal, &mind, lesson.now_ms);
+    let begin = begins(choice, diary, &mind, lesson.now_ms);
     let n = mind.events();
     let reward = mind.learn(lesson);
     drop(mind);
-    if let Some(journal) = journal {
-        write(choice, journal, begin);
-        write(choice, journal, Some(journal::learn(&choice.rules.name, n, id, lesson, reward)));
+    if let Some(diary) = diary {
+        begin.into_iter().for_each(|line| write_begin(choice, diary, line));
+        write(choice, diary, journal::learn(&choice.rules.name, n, id, lesson, reward));
     }
     reward
 }
 
 /// The line of the whole mind, where it is due.
-fn begins(choice: &Choice, journal: Option<&dyn Journal>, mind: &Mind, now_ms: u64) -> Option<String> {
-    journal?;
-    choice.due().take(now_ms).map(|why| journal::begin(why, mind))
+fn begins(choice: &Choice, diary: Option<&Diary>, mind: &Mind, now_ms: u64) -> Option<String> {
+    let files = diary?.files.load(Ordering::Relaxed);
+    choice.due().take(files, now_ms).map(|why| journal::begin(why, mind))
 }
 
-fn write(choice: &Choice, journal: &dyn Journal, line: Option<String>) {
-    let Some(line) = line else { return };
-    match journal.write(JournalFile::Decisions, line) {
+fn write_begin(choice: &Choice, diary: &Diary, line: String) {
+    match diary.write(JournalFile::Decisions, line) {
         Kept::Queued => {}
-        Kept::First => choice.due().set(Why::Rotation),
+        // The new file has it already.
+        Kept::First => {
+            let begun = diary.files.fetch_add(1, Ordering::Relaxed) + 1;
+            choice.due().files.store(begun, Ordering::Relaxed);
+        }
         Kept::Lost => choice.due().set(Why::Gap),
+    }
+}
+
+fn write(choice: &Choice, diary: &Diary, line: String) {
+    match diary.write(JournalFile::Decisions, line) {
+        Kept::Queued => {}
+        // Every route's mind is missing there.
+        Kept::First => _ = diary.files.fetch_add(1, Ordering::Relaxed),
+        Kept::Lost => choice.due().set(Why::Gap),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_mind_is_due_once_for_each_reason_and_in_each_file() {
+        let due = Due::new(Why::Start);
+        assert_eq!(due.take(0, 10_000), Some(Why::Start));
+        assert_eq!(due.take(0, 20_000), None);
+        due.set(Why::Gap);
+        assert_eq!(due.take(0, 20_000), Some(Why::Gap));
+        assert_eq!(due.take(1, 20_500), None, "not so soon");
+        assert_eq!(due.take(1, 21_000), Some(Why::Rotation), "whichever route's line began the file");
+        assert_eq!(due.take(1, 90_000), None);
     }
 }

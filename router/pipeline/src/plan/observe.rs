@@ -128,5 +128,5 @@ fn teach(shared: &Shared, id: RequestId, told: &Told) {
     let live = shared.live();
     let Some(choice) = live.choice(&told.route) else { return };
     let Some(arm) = Choice::arm_of(choice, &told.model) else { return };
-    log::learn(choice, shared.journal.as_deref(), id, &Lesson { arm, ..told.lesson });
+    log::learn(choice, shared.journal.as_ref(), id, &Lesson { arm, ..told.lesson });
 }

@@ -1,6 +1,6 @@
 //! What is learnt, and what is remembered.
 
-use atp_core::port::{Gateway, JournalFile, Outcome};
+use atp_core::port::{Gateway, Journal, JournalFile, Kept, Outcome};
 use atp_core::{Caller, ErrorKind, Observation, Qos, RequestId};
 use atp_routing::journal;
 
@@ -273,5 +273,71 @@ async fn the_form_of_a_stream_is_learnt_at_its_end() {
         let line: serde_json::Value = serde_json::from_str(&three.lines.of(JournalFile::Observations)[0]).unwrap();
         assert_eq!(line["format_ok"], well);
         three.house.closed(1);
+    }
+}
+
+/// A journal whose files hold 150 lines each, and that now and then loses one.
+struct Rotating {
+    files: std::sync::Mutex<Vec<Vec<String>>>,
+    lines: std::sync::atomic::AtomicUsize,
+    loses: bool,
+}
+
+impl Journal for Rotating {
+    fn write(&self, file: JournalFile, line: String) -> Kept {
+        if file != JournalFile::Decisions {
+            return Kept::Queued;
+        }
+        let number = self.lines.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if self.loses && number % 37 == 36 {
+            return Kept::Lost;
+        }
+        let mut files = self.files.lock().unwrap();
+        if files.last().is_none_or(|file| file.len() >= 150) {
+            files.push(vec![line]);
+            return Kept::First;
+        }
+        files.last_mut().unwrap().push(line);
+        Kept::Queued
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_file_of_the_journal_can_be_read_by_itself_and_what_was_lost_is_declared() {
+    for loses in [false, true] {
+        let diary = Arc::new(Rotating { files: std::sync::Mutex::default(), lines: 0.into(), loses });
+        let far = [
+            Scripted::new("low", vec![full("x")]),
+            Scripted::new("middle", vec![full("x")]),
+            Scripted::new("high", vec![full("x")]),
+        ];
+        let rules = |name: &str| RouteRules {
+            manner: Manner::One(Strategy::Contextual),
+            explore: 0.3,
+            ..cheapest(name, &["cheap", "solid", "best"])
+        };
+        let snapshot = Three::snapshot(&far, |all| all.routes = vec![rules("auto"), rules("other")]);
+        let house = House::seeing([&far[0], &far[1], &far[2]], &snapshot, SEEING, Some(Arc::clone(&diary) as _));
+        for number in 0..400 {
+            drop(
+                house
+                    .ask(chat(["auto", "other"][number % 2]))
+                    .await
+                    .result
+                    .map(|mut answer| answer.body.as_mut().take_full()),
+            );
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let files = diary.files.lock().unwrap().clone();
+        assert!(files.len() > 4, "{}", files.len());
+        for file in &files {
+            let report = journal::replay(file.iter().map(String::as_str));
+            assert!(report.is_identical(), "{:?}", report.first);
+            assert!(report.skipped <= 8 || loses, "{report:?}");
+            assert_eq!(report.routes.len(), 2, "both routes can be read from each file");
+        }
+        let all = journal::replay(files.iter().flatten().map(String::as_str));
+        assert!(all.is_identical(), "{:?}", all.first);
+        assert_eq!((all.missing > 0, all.decisions < 400), (loses, loses));
     }
 }
