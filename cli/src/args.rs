@@ -114,6 +114,12 @@ impl CheckArgs {
 pub(crate) struct ModelsArgs {
     #[command(flatten)]
     pub(crate) connect: Connect,
+    /// Also tell what is known of the models, and the routes that choose among them: by the admin port.
+    #[arg(short, long)]
+    pub(crate) long: bool,
+    /// The admin address of the router, for --long [default: http://127.0.0.1:7444].
+    #[arg(long, env = "ATP_ADMIN_URL", value_name = "URL")]
+    pub(crate) admin: Option<String>,
     /// Print the router's list as JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::args::CheckArgs;
 use crate::failure::Failure;
-use crate::term::{Brush, Style, Terminal};
+use crate::term::{Brush, Style, Terminal, harmless};
 
 /// What `atp check` ends with when the file is wrong.
 const EXIT_WRONG: u8 = 2;
@@ -20,6 +20,7 @@ pub(crate) fn run(args: &CheckArgs, term: &Terminal) -> Result<(), Failure> {
             "file": file,
             "providers": config.providers.len(),
             "models": config.models.len(),
+            "routes": config.routes_json(),
             "keys": config.keys.len(),
             "warnings": config.warnings,
         })),
@@ -27,7 +28,8 @@ pub(crate) fn run(args: &CheckArgs, term: &Terminal) -> Result<(), Failure> {
             for warning in &config.warnings {
                 term.note(&format!("{} {warning}", term.err.paint(Style::Yellow, "warning:")));
             }
-            term.write(&format!("{file}: {}\n", summary(&config)))
+            let routes = config.explain_routes().into_iter().map(|line| format!("  {}\n", harmless(&line)));
+            term.write(&format!("{file}: {}\n{}", summary(&config), routes.collect::<String>()))
         }
         (Err(errors), true) => {
             term.write_json(&json!({"valid": false, "file": file, "errors": errors}))?;
@@ -52,6 +54,7 @@ fn summary(config: &Resolved) -> String {
     let counts = [
         count(config.providers.len(), "provider"),
         count(config.models.len(), "model"),
+        count(config.routes.len(), "route"),
         count(config.keys.len(), "key"),
         count(config.warnings.len(), "warning"),
     ];

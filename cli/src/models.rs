@@ -1,12 +1,17 @@
-//! `atp models`: what a running router serves.
+//! `atp models`: what a running router serves, and with `--long` what is known of it.
 
-use crate::args::ModelsArgs;
+mod known;
+
+use crate::args::{DEFAULT_ADMIN, ModelsArgs};
 use crate::failure::Failure;
-use crate::router::{Model, Router};
+use crate::router::{Admin, Model, Router};
 use crate::term::{Brush, Style, Terminal, columns, harmless};
 
 /// Asks and prints.
 pub(crate) fn run(args: &ModelsArgs, term: &Terminal) -> Result<(), Failure> {
+    if args.long {
+        return long(args, term);
+    }
     let router = Router::of(&args.connect)?;
     if args.json {
         return term.write_json(&router.model_list()?);
@@ -17,6 +22,16 @@ pub(crate) fn run(args: &ModelsArgs, term: &Terminal) -> Result<(), Failure> {
         return Ok(());
     }
     term.write(&table(&models, term.out))
+}
+
+/// Facts and routes.
+fn long(args: &ModelsArgs, term: &Terminal) -> Result<(), Failure> {
+    let url = args.admin.as_deref().filter(|url| !url.is_empty()).unwrap_or(DEFAULT_ADMIN);
+    let told = Admin::at(url)?.get("/admin/models")?;
+    if args.json {
+        return term.write_json(&told);
+    }
+    term.write(&known::text(&told, term.out))
 }
 
 fn table(models: &[Model], brush: Brush) -> String {

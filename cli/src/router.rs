@@ -44,15 +44,30 @@ impl Admin {
         Ok(Self { address: Address::parse(url).map_err(there)? })
     }
 
-    /// Queues, lanes and shares, as `/admin/flow` tells them.
+    /// Queues, lanes and shares, as `/admin/flow` tells them; with arms, budgets and experiments, where the router
+    /// tells these too.
     pub(crate) fn flow(&self) -> Result<Value, Failure> {
-        let request = Request { path: "/admin/flow", key: None, body: None, silence: LIST_SILENCE };
+        let mut told = self.get("/admin/flow")?;
+        for (path, field) in
+            [("/admin/arms", "arms"), ("/admin/budgets", "budgets"), ("/admin/experiments", "experiments")]
+        {
+            let Ok(mut more) = self.get(path) else { continue };
+            if let (Some(fields), Some(value)) = (told.as_object_mut(), more.get_mut(field)) {
+                fields.insert(field.to_owned(), value.take());
+            }
+        }
+        Ok(told)
+    }
+
+    /// What a path of the admin port tells.
+    pub(crate) fn get(&self, path: &str) -> Result<Value, Failure> {
+        let request = Request { path, key: None, body: None, silence: LIST_SILENCE };
         let there = |failure: Failure| {
             failure.hint("start a router with `atp up`, or name another admin address with --admin or ATP_ADMIN_URL")
         };
         let mut answer = http::send(&self.address, &request).map_err(there)?;
         if answer.status != 200 {
-            return Err(there(Failure::new(format!("{} has no /admin/flow (HTTP {})", self.address, answer.status))));
+            return Err(there(Failure::new(format!("{} has no {path} (HTTP {})", self.address, answer.status))));
         }
         whole(&mut answer).map_err(there)
     }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use atp_server::{Started, StartedModel};
+use atp_server::{Started, StartedModel, StartedRoute};
 use serde_json::json;
 
 use crate::args::{DEFAULT_ADMIN, DEFAULT_URL};
@@ -11,6 +11,8 @@ use crate::version::VERSION;
 
 /// So many models are listed; the rest is counted.
 const MOST_MODELS: usize = 40;
+/// So many candidates of a route are named.
+const MOST_CANDIDATES: usize = 4;
 const QUESTION: &str = "Why are tokens and dollars bandwidth?";
 
 /// The whole banner.
@@ -31,15 +33,27 @@ pub(super) fn text(started: &Started, brush: Brush) -> String {
 }
 
 fn facts(started: &Started, brush: Brush) -> Vec<String> {
-    let rows = [
+    let mut rows = vec![
         ["API".to_owned(), format!("{}/v1", url(started))],
         ["admin".to_owned(), format!("http://{}", reachable(started.admin))],
         ["config".to_owned(), harmless(&started.source).into_owned()],
         ["keys".to_owned(), keys(started)],
         ["workers".to_owned(), started.workers.to_string()],
     ];
+    if let Some(auto) = started.routes.iter().find(|route| route.name == "auto") {
+        rows.push(["auto".to_owned(), chooses(auto)]);
+    }
     let line = |[name, value]: [String; 2]| format!("  {}{value}", brush.paint(Style::Dim, &name));
     columns(&rows).into_iter().map(line).collect()
+}
+
+/// What happens to who asks for a route.
+fn chooses(route: &StartedRoute) -> String {
+    let names: Vec<&str> = route.candidates.iter().take(MOST_CANDIDATES).map(String::as_str).collect();
+    let more = route.candidates.len().saturating_sub(MOST_CANDIDATES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let how = if route.strategy == "ensemble" { "asks several" } else { "chooses" };
+    harmless(&format!("{how} among {}{more} ({})", names.join(", "), route.strategy)).into_owned()
 }
 
 fn keys(started: &Started) -> String {

@@ -16,6 +16,11 @@ fn started() -> Started {
             model("gpt-*", true, &["openai/gpt-*"]),
             model("sim-fast", false, &["simulated/sim-fast", "simulated/sim-high"]),
         ],
+        routes: vec![StartedRoute {
+            name: "auto".to_owned(),
+            strategy: "contextual",
+            candidates: vec!["sim-fast".to_owned(), "sim-high".to_owned()],
+        }],
         keys: 0,
         source: "embedded defaults".to_owned(),
         warnings: Vec::new(),
@@ -33,6 +38,7 @@ fn the_banner_tells_what_a_stranger_needs() {
   config   embedded defaults
   keys     none configured, so only this machine is served
   workers  2
+  auto     chooses among sim-fast, sim-high (contextual)
 
   models
     gpt-*     openai/gpt-*
@@ -109,4 +115,14 @@ fn a_quote_in_a_name_does_not_end_the_shells_text() {
     let text = text(&started, Brush::Plain);
     assert!(text.contains(r#"-d '{"model":"it'\''s \"m\"","stream":true,"#), "{text}");
     assert_eq!(quoted("a'b"), r"'a'\''b'");
+}
+
+#[test]
+fn a_long_route_is_cut_and_none_is_not_told() {
+    let mut started = started();
+    started.routes[0].candidates = (0..6).map(|number| format!("m{number}")).collect();
+    let shown = text(&started, Brush::Plain);
+    assert!(shown.contains("  auto     chooses among m0, m1, m2, m3 and 2 more (contextual)\n"), "{shown}");
+    started.routes.clear();
+    assert!(!text(&started, Brush::Plain).contains("auto"));
 }
