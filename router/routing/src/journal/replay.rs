@@ -1,9 +1,9 @@
 //! Making every choice of a journal again.
 //!
 //! A choice is *identical* where the same candidate comes out on the same ground with the same probabilities, to
-//! the last bit. Lines may be out of order by [`WINDOW`] events of a route. A number that is missing and was not
-//! declared by a `begin`, one that stands twice, a mind that is not the one that the lines before lead to, and a
-//! line that cannot be read are differences as well: whatever is changed in a journal shows.
+//! the last bit. Lines may be out of order by [`WINDOW`] events of a route. A number that is missing, and that no later
+//! `begin` declares to be, one that stands twice, a mind that is not the one that the lines before lead to, and a line
+//! that cannot be read are differences as well: whatever is changed in a journal shows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -103,6 +103,10 @@ struct Route {
     mind: Option<Mind>,
     /// Events whose turn has not come: by number, the mind before the event of the same number.
     waiting: BTreeMap<(u64, u8), (At, Event)>,
+    /// Events whose turn is over. They are differences, unless a process has begun anew and they are its own.
+    early: Vec<(At, Event)>,
+    /// The line before which events are missing, and what is to be said where nothing declares them to be.
+    gap: Option<(At, u64, u64)>,
 }
 
 /// Makes the choices of these lines again.
@@ -126,24 +130,16 @@ impl<W: Witness> Replay<W> {
             Ok(event) => event,
             Err(error) => return self.differs(at, None, format!("the line cannot be read: {error}")),
         };
-        let (name, key) = match &event {
-            Event::Begin(begin) => (begin.route.clone(), (begin.n, 0)),
-            Event::Decide(choice) => (choice.route.clone(), (choice.n, 1)),
-            Event::Learn(learnt) => (learnt.route.clone(), (learnt.n, 1)),
-        };
+        let kind = u8::from(!matches!(event, Event::Begin(_)));
+        let (name, key) = (name(&event).clone(), (number(&event), kind));
         let mut route = self.routes.remove(&name).unwrap_or_default();
-        match event {
-            Event::Begin(begin) if begin.why == Why::Start => {
-                self.go_on(&mut route, 0);
-                self.adopt(&mut route, begin);
-            }
-            event => {
-                if route.waiting.insert(key, (at, event)).is_some() && key.1 == 1 {
-                    self.differs(at, Some(name.clone()), format!("event {} stands twice", key.0));
-                }
-                self.go_on(&mut route, WINDOW);
-            }
+        if let Event::Begin(Begin { n, why: Why::Start, .. }) = &event {
+            self.start(&mut route, at, *n);
         }
+        if route.waiting.insert(key, (at, event)).is_some() && key.1 == 1 {
+            self.differs(at, Some(name.clone()), format!("event {} stands twice", key.0));
+        }
+        self.go_on(&mut route, WINDOW);
         self.routes.insert(name, route);
     }
 
@@ -151,8 +147,42 @@ impl<W: Witness> Replay<W> {
     pub fn end(mut self) -> (Report, W) {
         for (_, mut route) in std::mem::take(&mut self.routes) {
             self.go_on(&mut route, 0);
+            self.close(&mut route);
         }
         (self.report, self.witness)
+    }
+
+    /// A process has begun: everything before is over, but for lines of its own that came before this one. They
+    /// are in the same file, because no process writes to a file of another one.
+    fn start(&mut self, route: &mut Route, at: At, n: u64) {
+        let its_own = |each: &At, number: u64| each.file == at.file && number >= n;
+        let (own, old): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut route.early).into_iter().partition(|(each, event)| its_own(each, number(event)));
+        let (ours, olds) = std::mem::take(&mut route.waiting)
+            .into_iter()
+            .partition::<BTreeMap<_, _>, _>(|((number, _), (each, _))| route.mind.is_none() || its_own(each, *number));
+        (route.early, route.waiting) = (old, olds);
+        self.go_on(route, 0);
+        self.close(route);
+        route.mind = None;
+        route.waiting = ours;
+        route.waiting.extend(own.into_iter().map(|(at, event)| ((number(&event), 1), (at, event))));
+    }
+
+    /// What is left of a route that goes on no more.
+    fn close(&mut self, route: &mut Route) {
+        for (at, event) in std::mem::take(&mut route.early) {
+            let what = format!("event {} stands where a later one is due", number(&event));
+            self.differs(at, Some(name(&event).clone()), what);
+        }
+        self.undeclared(route, None);
+    }
+
+    /// Events are missing and nothing has declared them to be.
+    fn undeclared(&mut self, route: &mut Route, name: Option<Arc<str>>) {
+        if let Some((at, from, to)) = route.gap.take() {
+            self.differs(at, name, format!("the events from {from} to {to} are missing before this line"));
+        }
     }
 
     /// Takes the events whose turn it is; where more than `most` wait, the first of them although some before it
@@ -175,7 +205,7 @@ impl<W: Witness> Replay<W> {
     fn take(&mut self, route: &mut Route, n: u64, at: At, event: Event) {
         let Some(mind) = &mut route.mind else {
             match event {
-                Event::Begin(begin) => self.adopt(route, begin),
+                Event::Begin(begin) => self.begin_anew(route, begin),
                 Event::Decide(_) | Event::Learn(_) => self.report.skipped += 1,
             }
             return;
@@ -185,27 +215,37 @@ impl<W: Witness> Replay<W> {
             // It was overtaken by events that it was written before: there is nothing left to compare it with.
             Event::Begin(_) if n < expected => {}
             Event::Begin(begin) => self.begin(route, at, begin),
-            Event::Decide(Choice { route: name, .. }) | Event::Learn(Learnt { route: name, .. }) if n != expected => {
-                let what = if n < expected {
-                    format!("event {n} stands where event {expected} is due")
-                } else {
-                    route.mind = None;
-                    format!("the events from {expected} to {} are missing before this line", n - 1)
-                };
+            event if n < expected => route.early.push((at, event)),
+            event if n > expected => {
                 self.report.skipped += 1;
-                self.differs(at, Some(name), what);
+                (route.mind, route.gap) = (None, Some((at, expected, n - 1)));
+                drop(event);
             }
             Event::Decide(choice) => self.decide(mind, at, &choice),
             Event::Learn(learnt) => self.learn(mind, at, &learnt),
         }
     }
 
+    /// A mind where none is known: at the beginning, or after events that are missing.
+    fn begin_anew(&mut self, route: &mut Route, begin: Begin) {
+        if begin.why == Why::Gap {
+            if let Some((_, from, to)) = route.gap.take() {
+                self.report.missing += to + 1 - from;
+            }
+        } else {
+            self.undeclared(route, Some(begin.route.clone()));
+        }
+        self.adopt(route, begin);
+    }
+
     /// A mind that stands where another one is known already.
     fn begin(&mut self, route: &mut Route, at: At, begin: Begin) {
         let Some(mind) = &route.mind else { return };
         let missing = begin.n - mind.events().min(begin.n);
-        self.report.missing += missing;
-        if missing == 0 {
+        if missing > 0 && begin.why != Why::Gap {
+            let what = format!("the events from {} to {} are missing before this line", mind.events(), begin.n - 1);
+            self.differs(at, Some(begin.route.clone()), what);
+        } else if missing == 0 {
             let mut leads_to = Mind::new(begin.mind.rules().clone());
             match begin.why {
                 Why::Reload => leads_to.adopt(mind),
@@ -215,6 +255,9 @@ impl<W: Witness> Replay<W> {
                 let what = String::from("the mind that stands here is not the one that the lines before it lead to");
                 self.differs(at, Some(begin.route.clone()), what);
             }
+        }
+        if begin.why == Why::Gap {
+            self.report.missing += missing;
         }
         self.adopt(route, begin);
     }
@@ -285,5 +328,21 @@ impl<W: Witness> Replay<W> {
         if self.report.first.as_ref().is_none_or(|first| at < first.at) {
             self.report.first = Some(Difference { at, route, what });
         }
+    }
+}
+
+fn name(event: &Event) -> &Arc<str> {
+    match event {
+        Event::Begin(begin) => &begin.route,
+        Event::Decide(choice) => &choice.route,
+        Event::Learn(learnt) => &learnt.route,
+    }
+}
+
+fn number(event: &Event) -> u64 {
+    match event {
+        Event::Begin(begin) => begin.n,
+        Event::Decide(choice) => choice.n,
+        Event::Learn(learnt) => learnt.n,
     }
 }

@@ -59,7 +59,7 @@ fn request(number: u64, dice: &mut StdRng) -> Request {
         context: Context { cluster, x },
         cluster: Arc::from("c"),
         needs: needs(),
-        keys: StickyKeys { session: (number % 5 == 0).then_some((number % 50) << 8), prefix: None },
+        keys: StickyKeys { session: (number.is_multiple_of(5)).then_some((number % 50) << 8), prefix: None },
         now_ms: BEGAN + number * 1_000,
         seed: dice.random(),
     }
