@@ -11,6 +11,7 @@
 use atp_core::Report;
 use atp_routing::budget::Tab;
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::cell::{self, Cells};
 use crate::clock;
@@ -18,20 +19,25 @@ use crate::clock;
 /// Bytes of a stream that are taken for a token where pieces hold more than one; as in the bill.
 const BYTES_PER_TOKEN: u64 = 256;
 
+/// How many first pieces are remembered at most.
+const FIRST: usize = 16;
+
 /// How far a stream has come.
-#[derive(Default)]
 pub(super) struct Meter {
     events: u64,
     bytes: u64,
     stage: Stage,
-    /// The first piece, which tells the stream's id and model, and the last one.
-    first: Bytes,
+    /// The first pieces, one to a choice, which tell the stream's id, model and choices; whole events.
+    first: SmallVec<[Bytes; 1]>,
+    choices: usize,
     last: Bytes,
+    /// Whether the stream stands between two events.
+    between: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    #[default]
+    /// It may go on.
     Runs,
     /// No more is paid for; it ends with the event that it is in the middle of.
     Ends,
@@ -40,6 +46,20 @@ enum Stage {
 }
 
 impl Meter {
+    /// The meter of a stream of so many choices.
+    pub(super) fn new(choices: u64) -> Self {
+        let choices = usize::try_from(choices).unwrap_or(FIRST).clamp(1, FIRST);
+        Self {
+            events: 0,
+            bytes: 0,
+            stage: Stage::Runs,
+            first: SmallVec::new(),
+            choices,
+            last: Bytes::new(),
+            between: true,
+        }
+    }
+
     /// Counts a piece, and holds more for what may follow. Returns what of it goes out: all of it, or what
     /// comes before the end of an event where the stream ends with that.
     pub(super) fn piece(&mut self, piece: Bytes, report: &Report, tab: &mut Tab, cells: &Cells) -> Bytes {
@@ -54,9 +74,11 @@ impl Meter {
             self.stage = if goes_on { Stage::Runs } else { Stage::Ends };
         }
         let piece = if self.stage == Stage::Ends { self.ends_with(piece) } else { piece };
-        if self.first.is_empty() {
-            self.first = piece.clone();
+        let (begins, ends) = (self.between, last_boundary(&piece) == Some(piece.len()));
+        if begins && ends && self.first.len() < self.choices {
+            self.first.push(piece.clone());
         }
+        self.between = ends;
         self.last = piece.clone();
         piece
     }
@@ -77,12 +99,10 @@ impl Meter {
         self.stage == Stage::Over
     }
 
-    /// What tells the dialect which stream it is that ends: its first piece and its last.
+    /// What tells the dialect which stream it is that ends: its first pieces and its last.
     pub(super) fn sample(&self) -> Bytes {
-        if self.first == self.last {
-            return self.first.clone();
-        }
-        [&self.first[..], &self.last[..]].concat().into()
+        let pieces: Vec<&[u8]> = self.first.iter().chain([&self.last]).map(|piece| &piece[..]).collect();
+        pieces.concat().into()
     }
 }
 
@@ -117,7 +137,7 @@ mod tests {
         let cells: Cells = std::iter::once(Cell::new(Whose::Key, "k".into(), &[budget], 0)).collect();
         let mut tab = Tab::new(0, None, None);
         cell::open(&cells, &mut tab, 1, 1, 0).unwrap();
-        (cells, tab, Meter::default())
+        (cells, tab, Meter::new(1))
     }
 
     fn piece(text: &'static str) -> Bytes {
@@ -147,6 +167,7 @@ mod tests {
         assert!(!meter.is_over());
         assert_eq!(meter.piece(piece("ly\r\n\r\ndata: more"), &Report::default(), &mut tab, &cells), "ly\r\n\r\n");
         assert!(meter.is_over());
+        assert_eq!(meter.sample(), "ly\r\n\r\n", "what is no whole event tells nothing");
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub(crate) fn reserve(
         error
     })?;
     let ceiling = ceiling(exchange, &ask, most, granted.covered, granted.payable);
-    let meter = Meter::default();
+    let meter = Meter::new(ask.n);
     books.reserved = Some(Box::new(Reservation { cells, tab, meter, ceiling, ask, forecast, settled: false }));
     Ok(())
 }
