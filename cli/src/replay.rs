@@ -70,8 +70,8 @@ fn replay<W: Witness>(files: &[PathBuf], witness: W, term: &Terminal) -> Result<
     let mut replay = Replay::new(witness);
     for (file, path) in files.iter().enumerate() {
         let mut lines = lines::Lines::open(path)?;
-        while let Some(text) = lines.next()? {
-            replay.line(At { file, line: lines.number() }, text);
+        while let Some((line, text)) = lines.next()? {
+            replay.line(At { file, line }, text);
         }
         if lines.was_cut() {
             // A process that was killed, or is at work: that line never was whole.

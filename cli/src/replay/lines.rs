@@ -70,8 +70,8 @@ impl Lines {
         Ok(Self { path: path.to_owned(), from, line: Vec::new(), number: 0, was_cut: false })
     }
 
-    /// The next whole line, without its end.
-    pub(super) fn next(&mut self) -> Result<Option<&str>, Failure> {
+    /// The next whole line, without its end, and its number, counted from 1.
+    pub(super) fn next(&mut self) -> Result<Option<(u64, &str)>, Failure> {
         self.line.clear();
         self.from.read_until(b'\n', &mut self.line).map_err(|error| unreadable(&self.path, &error))?;
         if self.line.pop() != Some(b'\n') {
@@ -80,12 +80,7 @@ impl Lines {
         }
         self.number += 1;
         // What is no text is no JSON either; the replay names the line.
-        Ok(Some(std::str::from_utf8(&self.line).unwrap_or_default()))
-    }
-
-    /// The number of the last line, counted from 1.
-    pub(super) fn number(&self) -> u64 {
-        self.number
+        Ok(Some((self.number, std::str::from_utf8(&self.line).unwrap_or_default())))
     }
 
     /// Whether the file ended within a line.
