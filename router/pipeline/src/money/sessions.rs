@@ -80,3 +80,62 @@ fn oldest(cells: &HashMap<Name, Arc<Cell>>, now_ms: u64) -> Option<Name> {
     let oldest = idle.max_by_key(|(_, cell)| now_ms.saturating_sub(cell.used_ms()));
     oldest.map(|(name, _)| name.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use atp_routing::budget::Per;
+
+    use super::*;
+
+    const BUDGET: Budget = Budget { cost: None, tokens: Some(10), per: Per::Total };
+
+    fn name(text: &str) -> Arc<str> {
+        text.into()
+    }
+
+    #[test]
+    fn a_session_is_one_account_and_a_key_has_its_own() {
+        let sessions = Sessions::new(&[BUDGET]);
+        let one = sessions.of(&name("k"), &name("s"), 0);
+        assert!(Arc::ptr_eq(&one, &sessions.of(&name("k"), &name("s"), 5)));
+        assert!(!Arc::ptr_eq(&one, &sessions.of(&name("other"), &name("s"), 5)));
+        assert_eq!(&*one.name, "k/s");
+    }
+
+    #[test]
+    fn no_number_of_names_makes_the_map_grow() {
+        let sessions = Sessions::with_room(&[BUDGET], 20);
+        let held = sessions.of(&name("k"), &name("held"), 0);
+        for at in 1..500u64 {
+            sessions.of(&name("k"), &name(&at.to_string()), at);
+        }
+        assert_eq!(sessions.all().len(), 20);
+        let again = sessions.of(&name("k"), &name("held"), 500);
+        assert!(Arc::ptr_eq(&held, &again), "one that is drawn on is not forgotten");
+    }
+
+    #[test]
+    fn who_is_silent_for_long_is_forgotten_and_who_is_drawn_on_is_not() {
+        let sessions = Sessions::new(&[BUDGET]);
+        let held = sessions.of(&name("k"), &name("held"), 0);
+        sessions.of(&name("k"), &name("silent"), 0);
+        sessions.of(&name("k"), &name("late"), 60_000);
+        sessions.sweep(IDLE_MS);
+        let mut left: Vec<String> = sessions.all().iter().map(|cell| cell.name.to_string()).collect();
+        left.sort();
+        assert_eq!(left, ["k/held", "k/late"]);
+        drop(held);
+        sessions.sweep(IDLE_MS);
+        assert_eq!(sessions.all().len(), 1);
+    }
+
+    #[test]
+    fn other_budgets_hold_for_the_sessions_that_are_known() {
+        let sessions = Sessions::new(&[BUDGET]);
+        let cell = sessions.of(&name("k"), &name("s"), 0);
+        let amount = |tokens| Amount { tokens, ..Amount::NONE };
+        assert!(cell.covers(amount(10), 0));
+        sessions.change(&[Budget { tokens: Some(5), ..BUDGET }], 0);
+        assert!(!cell.covers(amount(10), 0) && cell.covers(amount(5), 0));
+    }
+}
