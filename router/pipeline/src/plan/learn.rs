@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use atp_core::port::Outcome;
-use atp_core::{Error, Features, Finish, MicroUsd, Report, RequestId, Reused, Side, Signs, Upshot, Usage};
+use atp_core::{Error, Features, Finish, MicroUsd, Report, RequestId, Reused, Signs, Upshot, Usage};
 use atp_routing::bandit::Lesson;
 
 use super::choice::Choice;
@@ -29,7 +29,8 @@ const SURE: f64 = 0.1;
 /// How an exchange to which a model was chosen has ended.
 pub(crate) struct Ended<'a> {
     pub(crate) outcome: Outcome,
-    pub(crate) error: Option<&'a Error>,
+    /// Whether it failed by its provider's doing.
+    pub(crate) blamed: bool,
     pub(crate) report: &'a Report,
     /// The model that answered, or was asked last.
     pub(crate) model: Option<Arc<str>>,
@@ -60,7 +61,7 @@ pub(crate) fn ended(shared: &Shared, id: RequestId, chosen: &Chosen, ended: &End
             }
         }
         let lesson = lesson(chosen, arm, ended, latency);
-        if lesson.served.is_some() {
+        if lesson.served.is_some() || lesson.latency.is_some() {
             reward = log::learn(choice, shared.journal.as_ref(), id, &lesson);
         }
     }
@@ -103,15 +104,17 @@ fn lesson(chosen: &Chosen, arm: usize, ended: &Ended<'_>, latency: Duration) -> 
         // Nobody was asked for it.
         _ if ended.reused.is_some() => None,
         Outcome::Served => Some(true),
-        Outcome::Failed => ended.error.filter(|error| error.side() == Side::Provider).map(|_| false),
+        Outcome::Failed => ended.blamed.then_some(false),
         Outcome::Refused | Outcome::Cancelled => None,
     };
     let (basis, whole) = (&chosen.basis, served == Some(true));
+    // Who had no more patience tells that it takes longer than that.
+    let waited = ended.outcome == Outcome::Failed && !ended.blamed && ended.model.is_some();
     Lesson {
         served,
         quality: signs_of(chosen, ended.report).filter(|_| whole).and_then(|signs| quality(&basis.features, &signs)),
         cost: ended.own.filter(|_| whole).map(|cost| basis.scale.cost(Some(cost))),
-        latency: whole.then(|| basis.scale.latency(Some(millis(latency)))),
+        latency: (whole || waited).then(|| basis.scale.latency(Some(millis(latency)))),
         ..bare(basis, arm, ended.unix_ms)
     }
 }
@@ -169,7 +172,7 @@ pub(super) fn leg(shared: &Shared, basis: &Basis, leg: &Leg, came: &Short<'_>) {
     let bare = bare(basis, arm, clock::unix_ms(now));
     let latency = Some(basis.scale.latency(Some(millis(now.saturating_duration_since(leg.began)))));
     let lesson = match came {
-        Short::Failed(error) if error.side() == Side::Provider => Lesson { served: Some(false), ..bare },
+        Short::Failed(error) if leg.books.blames(error) => Lesson { served: Some(false), ..bare },
         Short::Failed(_) => return,
         Short::Slower => Lesson { latency, ..bare },
         Short::GivenUp(signs, report, cost) => {

@@ -53,6 +53,8 @@ pub(super) struct Walk {
     deadline: Instant,
     hurry_at: Option<Instant>,
     failures: Failures,
+    /// The last error that a provider told.
+    told: Option<Error>,
     /// What has happened and is not in the books yet.
     events: Vec<PlanEvent>,
     /// Whether an answer was given up for its looks: that is done once.
@@ -121,6 +123,7 @@ impl Walk {
             deadline: now + total,
             hurry_at,
             failures: Failures::default(),
+            told: None,
             events: Vec::new(),
             judged: false,
         }
@@ -212,6 +215,9 @@ impl Walk {
             request_id = %self.exchange.id, route = &*self.plan.route, model,
             error = error.kind().code(), cause = error.cause().unwrap_or(""), "candidate came to nothing"
         );
+        if leg.books.was_asked() {
+            self.told = Some(error.clone());
+        }
         self.failures.add(error.clone());
         learn::leg(&self.shared, &self.basis, leg, &Short::Failed(error));
     }
@@ -233,7 +239,9 @@ impl Walk {
         if let Some(chosen) = &mut books.chosen {
             chosen.leg_began = leg.began;
         }
-        books.refuse(std::mem::take(&mut self.failures).worst(error))
+        // What a provider said tells more than that nothing is left to pay another one with.
+        let told = self.told.take().filter(|_| error.kind() == ErrorKind::BudgetDenied);
+        books.refuse(told.unwrap_or_else(|| std::mem::take(&mut self.failures).worst(error)))
     }
 
     /// The predicted quality of a candidate.

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use atp_core::{Exchange, MicroUsd, Notes, Report, Usage};
+use atp_core::{Error, Exchange, MicroUsd, Notes, Report, Side, Usage};
 
 use super::{Books, Ending, Part, open};
 use crate::clock;
+use crate::lane::TryOutcome;
 use crate::pipeline::Shared;
 use crate::plan::{self, Chosen};
 use crate::stack::Step;
@@ -81,6 +82,13 @@ impl Books {
         }
     }
 
+    /// Whether the provider that was asked last is to blame for `error`: not where its caller had less patience
+    /// than the configured timers.
+    pub(crate) fn blames(&self, error: &Error) -> bool {
+        let lane = self.current().filter(|_| error.side() == Side::Provider);
+        lane.is_some_and(|lane| lane.outcome_of(error, self.patience) != TryOutcome::Cancelled)
+    }
+
     /// Closes the books of a leg whose provider is left, with what that has cost where it was metered.
     pub(crate) fn leaves(&mut self) -> Option<(Usage, Option<MicroUsd>)> {
         self.close(Ending::Left, &Report::default());
@@ -140,7 +148,7 @@ impl Books {
         };
         let ended = plan::Ended {
             outcome: self.outcome(ending),
-            error,
+            blamed: error.is_some_and(|error| self.blames(error)),
             report,
             model: self.chosen_model(),
             reused: self.reused,

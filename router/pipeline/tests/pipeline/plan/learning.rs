@@ -341,3 +341,23 @@ async fn every_file_of_the_journal_can_be_read_by_itself_and_what_was_lost_is_de
         assert_eq!((all.missing > 0, all.decisions < 400), (loses, loses));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_without_patience_makes_no_model_unreliable() {
+    let second = Duration::from_secs(1);
+    let silent = atp_core::Error::provider(ErrorKind::TimeoutFirstByte, "silent");
+    for (patience, unreliable) in [(Some(second), false), (None, true)] {
+        let plays = || vec![Play::Fail(second, silent.clone())];
+        let three = Three::new([plays(), plays(), plays()]);
+        for _ in 0..10 {
+            let reply = three.house.ask(Exchange { patience, ..chat("auto:fast") }).await;
+            reply.result.unwrap_err();
+        }
+        let arms = three.house.pipeline.arms();
+        let all: f64 = arms.iter().map(|arm| arm.pulls).sum();
+        assert_eq!(all > 0.0, unreliable, "{patience:?}");
+        let least = arms.iter().map(|arm| arm.reliability).fold(1.0, f64::min);
+        assert_eq!(least < 0.6, unreliable, "{patience:?}: {least}");
+        three.house.closed(10);
+    }
+}

@@ -107,3 +107,30 @@ async fn a_failed_leg_costs_nothing() {
     assert_eq!(spent(&three), 4 * COST);
     three.house.closed(1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_provider_said_is_told_where_another_one_cannot_be_paid_for() {
+    let silent = Error::provider(ErrorKind::TimeoutFirstByte, "silent");
+    let free = Three::new([vec![full("low")], vec![full("middle")], vec![full("high")]]);
+    // What bounds an answer bounds what is held for it.
+    let short = |name: &str| {
+        let mut exchange = of_web(chat(name));
+        exchange.fields.max_tokens = Some(50);
+        exchange
+    };
+    let plan = atp_core::port::Gateway::plan(&free.house.pipeline, &short("auto")).unwrap();
+    let dear = plan.candidates[2].forecast.guarded.unwrap().0;
+    // Another request holds so much, from when on the first is under way, that the dear one is not covered.
+    let second = Duration::from_secs(1);
+    let plays = [vec![Play::Hang], vec![Play::Fail(second, silent)], vec![full("high")]];
+    let three = with_budget(plays, dear + 1);
+    let mut asked = Box::pin(three.house.ask(short("auto")));
+    still_waits(&mut asked);
+    let mut holds = Box::pin(three.house.ask(short("auto:fast")));
+    still_waits(&mut holds);
+    let reply = asked.await;
+    let escalated = reply.notes.events.len();
+    assert_eq!((reply.result.unwrap_err().kind(), escalated), (ErrorKind::TimeoutFirstByte, 1));
+    drop(holds);
+    three.house.closed(2);
+}
