@@ -1,8 +1,9 @@
-//! `atp top`: who shares which model right now, drawn again and again.
+//! `atp top`: who shares which model right now, what is chosen and spent, drawn again and again.
 //!
 //! On a terminal it takes the alternate screen and gives it back when it ends, whichever way; elsewhere it prints one
 //! frame after the other.
 
+mod choose;
 mod line;
 mod render;
 mod sample;

@@ -1,5 +1,6 @@
-//! One frame: what the router is doing, its lanes, its queues, and who shares them.
+//! One frame: what the router is doing, its lanes, its queues, who shares them, and what is chosen and spent.
 
+use super::choose;
 use super::line::{Line, Piece, Side, plain, styled, table};
 use super::sample::{Flow, Lane, Pool, Sample};
 use super::share::{Share, shares};
@@ -25,8 +26,9 @@ impl Screen {
         let flow = &now.flow;
         let parts =
             [vec![head(address, flow, before)], lanes(&flow.lanes), pools(&flow.pools, before), tenants(flow, before)];
+        let parts = parts.into_iter().chain(choose::tables(&now.choosing));
         let apart = |part: Vec<Line>| part.into_iter().chain([Line::default()]);
-        let mut lines: Vec<Line> = parts.into_iter().flat_map(apart).collect();
+        let mut lines: Vec<Line> = parts.flat_map(apart).collect();
         lines.pop();
         Self(lines)
     }
@@ -108,7 +110,7 @@ fn in_flight(lane: &Lane) -> Line {
     line
 }
 
-fn bar(part: f64, style: Style) -> Line {
+pub(super) fn bar(part: f64, style: Style) -> Line {
     let full = filled(part, BAR);
     Line::of([styled(style, "█".repeat(full)), styled(Style::Dim, "░".repeat(BAR - full))])
 }
@@ -153,7 +155,7 @@ fn waits(pool: &Pool) -> String {
     if pool.enqueued == 0 { NONE.to_owned() } else { times(pool.wait_ms.p50, pool.wait_ms.p95) }
 }
 
-fn waiting(waiting: u64) -> Piece {
+pub(super) fn waiting(waiting: u64) -> Piece {
     if waiting > 0 { styled(Style::Yellow, count(waiting)) } else { styled(Style::Dim, "0") }
 }
 
@@ -195,7 +197,7 @@ fn class(qos: &str) -> Piece {
     }
 }
 
-fn cell(piece: Piece) -> Line {
+pub(super) fn cell(piece: Piece) -> Line {
     Line::of([piece])
 }
 

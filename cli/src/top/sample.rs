@@ -10,14 +10,17 @@ use tokio::time::Instant;
 pub(super) struct Sample {
     pub(super) at: Instant,
     pub(super) flow: Flow,
+    pub(super) choosing: Choosing,
 }
 
 impl Sample {
-    /// Reads an answer of `/admin/flow`; `None` where it is not one.
+    /// Reads an answer of `/admin/flow`, with what `/admin/arms` and its like added to it; `None` where it is not one.
     pub(super) fn read(told: &Value, at: Instant) -> Option<Self> {
         let known = ["pools", "lanes", "tenants"].iter().all(|part| told.get(part).is_some_and(Value::is_array));
         let flow = Flow::deserialize(told).ok().filter(|_| known)?;
-        Some(Self { at, flow })
+        // What cannot be read of choosing is not shown; the rest is.
+        let choosing = Choosing::deserialize(told).unwrap_or_default();
+        Some(Self { at, flow, choosing })
     }
 }
 
@@ -115,4 +118,79 @@ impl Tenant {
     pub(super) fn is(&self, other: &Self) -> bool {
         (&self.model, &self.tenant, &self.qos) == (&other.model, &other.tenant, &other.qos)
     }
+}
+
+/// What is chosen and spent.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Choosing {
+    pub(super) arms: Vec<Arm>,
+    pub(super) budgets: Vec<Account>,
+    pub(super) experiments: Vec<Experiment>,
+}
+
+/// A model of a route, at one kind of work.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Arm {
+    pub(super) route: String,
+    pub(super) cluster: String,
+    pub(super) model: String,
+    pub(super) pulls: f64,
+    pub(super) scores: f64,
+    pub(super) quality: f64,
+    pub(super) interval: (f64, f64),
+    pub(super) reliability: f64,
+}
+
+/// A budget and whose it is.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Account {
+    pub(super) whose: String,
+    pub(super) name: String,
+    pub(super) per: String,
+    pub(super) limit: Limits,
+    pub(super) spent: Limits,
+    pub(super) reserved: Limits,
+    pub(super) remaining: Limits,
+    pub(super) burn_usd_per_min: f64,
+    pub(super) denied: Denied,
+}
+
+/// Money and tokens, where there is a bound.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Limits {
+    pub(super) usd: Option<f64>,
+    pub(super) tokens: Option<u64>,
+}
+
+/// Requests that were refused, for want of which.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Denied {
+    pub(super) usd: u64,
+    pub(super) tokens: u64,
+}
+
+/// The challengers of a route.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Experiment {
+    pub(super) route: String,
+    pub(super) max_usd_per_day: f64,
+    pub(super) challengers: Vec<Challenger>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Challenger {
+    pub(super) model: String,
+    pub(super) samples: u64,
+    pub(super) wins: u64,
+    pub(super) win_rate: f64,
+    pub(super) interval: (f64, f64),
+    pub(super) finding: String,
+    pub(super) spend_today_usd: f64,
 }

@@ -105,3 +105,23 @@ fn an_answer_of_something_else_is_no_sample() {
         assert!(Sample::read(&told, Instant::now()).is_none(), "{other}");
     }
 }
+
+#[test]
+fn a_router_without_routes_and_budgets_shows_no_table_of_them() {
+    let (before, _) = samples();
+    let text = Screen::of("http://127.0.0.1:7444", &before, None).text(WIDE, Brush::Plain);
+    for head in ["ROUTE", "BUDGET", "EXPERIMENT"] {
+        assert!(!text.contains(head), "{text}");
+    }
+}
+
+#[test]
+fn a_budget_that_is_spent_is_full_by_its_fuller_half() {
+    let (_, now) = samples();
+    let text = Screen::of("http://127.0.0.1:7444", &now, None).text(WIDE, Brush::Plain);
+    let rows: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("tenant shop") || line.starts_with("key web")).collect();
+    // The fullest stands first.
+    assert!(rows[0].contains("tenant shop") && rows[0].contains("$0.20 of $1.00, 990 of 1k tokens"), "{text}");
+    assert!(rows[1].contains("$1.25 of $5.00"), "{text}");
+}

@@ -52,6 +52,16 @@ pub(super) fn percent(part: Option<f64>) -> String {
     part.map_or_else(|| NONE.to_owned(), |part| format!("{:.0} %", part * 100.0))
 }
 
+/// `$1.25`; of less than a cent, two digits that count: `$0.0042`.
+pub(super) fn dollars(usd: f64) -> String {
+    if usd == 0.0 || usd.abs() >= 0.995e-2 {
+        return format!("${usd:.2}");
+    }
+    // A millionth is the smallest amount that is kept.
+    let digits = (-usd.abs().log10().floor() as usize + 1).clamp(2, 6);
+    format!("${usd:.digits$}")
+}
+
 /// So many cells of a bar are full, for a part from 0 to 1: a little is never nothing.
 pub(super) fn filled(part: f64, cells: usize) -> usize {
     if part <= 0.0 {
@@ -72,6 +82,12 @@ mod tests {
         assert_eq!(rates, ["-", "0.0", "42.0", "100", "1.2k"]);
         let times = [None, Some(0.41), Some(9.96), Some(120.4), Some(1_249.0), Some(99_960.0)].map(time);
         assert_eq!(times, ["-", "0.4 ms", "10 ms", "120 ms", "1.2 s", "2 m"]);
+    }
+
+    #[test]
+    fn small_amounts_keep_two_digits() {
+        let shown = [0.0, 1.25, 0.01, 0.0042, 0.000_123_4, 0.000_000_4, 1234.5].map(dollars);
+        assert_eq!(shown, ["$0.00", "$1.25", "$0.01", "$0.0042", "$0.00012", "$0.000000", "$1234.50"]);
     }
 
     #[test]
