@@ -1,3 +1,5 @@
+//! Accounts by example, then 10,000 random interleavings of streams against the stated bound.
+
 use atp_core::Price;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! The burn rate against a list of all costs, and spikes by example.
+
 use proptest::prelude::*;
 
 use super::*;
