@@ -73,10 +73,13 @@ async def test_a_pinned_model_stays_where_it_is_put(router, acme):
     lives = {row["model"]: row["status"] for row in (await told(router, "/admin/lifecycle"))["models"]}
     assert lives == {"small": "active", "middle": "retired", "large": "active"}
     status, life = await asyncio.to_thread(admin, router, "/admin/lifecycle/unpin?model=middle", "POST")
-    assert (status, life["pinned"]) == (200, False)
+    # Evidence decides again, from where it stands.
+    assert (status, life["pinned"], life["status"]) == (200, False, "retired")
+    status, life = await asyncio.to_thread(admin, router, "/admin/lifecycle/pin?model=middle&status=active", "POST")
+    assert (status, life["status"]) == (200, "active")
     _, head, _ = await acme.chat()
     assert head["x-atp-chosen-model"] == "middle"
-    for path, code in (("pin?model=midle&status=active", "not_found"), ("unpin?model=middle", "not_found"), ("pin?model=middle&status=gone", "validation_error")):
+    for path, code in (("pin?model=midle&status=active", "not_found"), ("unpin?model=large", "not_found"), ("pin?model=middle&status=gone", "validation_error")):
         _, error = await asyncio.to_thread(admin, router, f"/admin/lifecycle/{path}", "POST")
         assert error["error"] == code, (path, error)
 
