@@ -18,7 +18,7 @@ fn silent() -> Error {
 }
 
 /// The three models as a panel.
-fn panel(mode: EnsembleMode, plays: [Vec<Play>; 3]) -> Three {
+fn panel(mode: &EnsembleMode, plays: [Vec<Play>; 3]) -> Three {
     Three::with(plays, |snapshot| {
         let ensemble = Ensemble { mode: mode.clone(), size: 3, agree: 0.85, patience: 5 * SECOND };
         snapshot.routes[0].manner = Manner::Several(ensemble);
@@ -34,7 +34,7 @@ async fn answer(three: &Three) -> (String, Option<String>) {
 #[tokio::test(start_paused = true)]
 async fn of_three_the_two_that_agree_answer() {
     let three = panel(
-        EnsembleMode::Quorum,
+        &EnsembleMode::Quorum,
         [
             vec![full("the capital is Rome")],
             vec![after(1, "it is Paris, France")],
@@ -52,7 +52,7 @@ async fn of_three_the_two_that_agree_answer() {
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_whom_the_quorum_does_not_need() {
     let began = Instant::now();
-    let three = panel(EnsembleMode::Quorum, [vec![after(1, "yes")], vec![after(2, "yes")], vec![Play::Hang]]);
+    let three = panel(&EnsembleMode::Quorum, [vec![after(1, "yes")], vec![after(2, "yes")], vec![Play::Hang]]);
     assert_eq!(answer(&three).await.0, "yes");
     assert_eq!(began.elapsed(), 2 * SECOND);
     assert_eq!(three.far[2].working(), 0, "who is not needed is cancelled");
@@ -64,7 +64,7 @@ async fn nobody_waits_for_whom_the_quorum_does_not_need() {
 #[tokio::test(start_paused = true)]
 async fn who_is_late_is_waited_for_so_long_and_no_longer() {
     let began = Instant::now();
-    let three = panel(EnsembleMode::Quorum, [vec![after(1, "yes")], vec![Play::Hang], vec![Play::Hang]]);
+    let three = panel(&EnsembleMode::Quorum, [vec![after(1, "yes")], vec![Play::Hang], vec![Play::Hang]]);
     assert_eq!(answer(&three).await.0, "yes");
     assert_eq!(began.elapsed(), 6 * SECOND);
     three.house.closed(1);
@@ -74,7 +74,7 @@ async fn who_is_late_is_waited_for_so_long_and_no_longer() {
 async fn the_first_to_answer_wins_where_that_is_the_rule() {
     let began = Instant::now();
     let plays = [vec![after(3, "slow")], vec![fail(silent())], vec![after(1, "quick")]];
-    let three = panel(EnsembleMode::FirstWin, plays);
+    let three = panel(&EnsembleMode::FirstWin, plays);
     assert_eq!(answer(&three).await, ("quick".to_owned(), Some("best".to_owned())));
     assert_eq!(began.elapsed(), SECOND);
     three.house.closed(1);
@@ -83,7 +83,7 @@ async fn the_first_to_answer_wins_where_that_is_the_rule() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_of_the_first_to_begin_goes_out_at_once() {
     let beats = vec![content("a"), Beat::Wait(SECOND), content("b"), Beat::Usage(USAGE)];
-    let three = panel(EnsembleMode::FirstWin, [vec![Play::Hang], vec![Play::Stream(beats)], vec![Play::Hang]]);
+    let three = panel(&EnsembleMode::FirstWin, [vec![Play::Hang], vec![Play::Stream(beats)], vec![Play::Hang]]);
     let reply = three.house.ask(streamed("auto:fast")).await;
     assert_eq!(read(reply.result.unwrap().body).await.unwrap(), "ab");
     three.house.closed(1);
@@ -92,7 +92,7 @@ async fn a_stream_of_the_first_to_begin_goes_out_at_once() {
 #[tokio::test(start_paused = true)]
 async fn streams_are_compared_whole() {
     let stream = |text: &'static str| vec![Play::Stream(vec![content("it is "), content(text), Beat::Usage(USAGE)])];
-    let three = panel(EnsembleMode::Quorum, [stream("Rome"), stream("Paris"), stream("Paris")]);
+    let three = panel(&EnsembleMode::Quorum, [stream("Rome"), stream("Paris"), stream("Paris")]);
     let reply = three.house.ask(streamed("auto:fast")).await;
     assert_eq!(read(reply.result.unwrap().body).await.unwrap(), "it is Paris");
     three.house.closed(1);
@@ -101,16 +101,16 @@ async fn streams_are_compared_whole() {
 #[tokio::test(start_paused = true)]
 async fn quality_weighs_where_that_is_the_rule() {
     // .65 and .8 against .9: the two together outweigh the best; alone it would win.
-    let three = panel(EnsembleMode::Weighted, [vec![full("x y z")], vec![full("x y z")], vec![full("other words")]]);
+    let three = panel(&EnsembleMode::Weighted, [vec![full("x y z")], vec![full("x y z")], vec![full("other words")]]);
     assert_eq!(answer(&three).await.0, "x y z");
-    let three = panel(EnsembleMode::Weighted, [vec![full("one")], vec![full("two")], vec![full("three")]]);
+    let three = panel(&EnsembleMode::Weighted, [vec![full("one")], vec![full("two")], vec![full("three")]]);
     assert_eq!(answer(&three).await.0, "three");
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_all_fail_one_error_is_told_once() {
     let failing = || vec![fail(silent())];
-    let three = panel(EnsembleMode::Quorum, [failing(), failing(), failing()]);
+    let three = panel(&EnsembleMode::Quorum, [failing(), failing(), failing()]);
     let reply = three.house.ask(chat("auto:fast")).await;
     assert_eq!(reply.result.unwrap_err().kind(), ErrorKind::TimeoutFirstByte);
     let row = three.house.row();
@@ -120,7 +120,7 @@ async fn where_all_fail_one_error_is_told_once() {
 
 #[tokio::test(start_paused = true)]
 async fn who_leaves_takes_the_whole_panel_with_him() {
-    let three = panel(EnsembleMode::Quorum, [vec![Play::Hang], vec![after(1, "yes")], vec![Play::Hang]]);
+    let three = panel(&EnsembleMode::Quorum, [vec![Play::Hang], vec![after(1, "yes")], vec![Play::Hang]]);
     assert!(timeout(2 * SECOND, three.house.ask(chat("auto:fast"))).await.is_err());
     assert_eq!(three.far.each_ref().map(|far| far.working()), [0, 0, 0]);
     assert_eq!(three.house.row().outcome, Outcome::Cancelled);
