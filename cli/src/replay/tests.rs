@@ -91,9 +91,9 @@ fn a_journal_in_many_files_some_of_them_packed_is_one_journal() {
 fn the_first_line_that_differs_is_named_with_its_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log.jsonl");
-    let text = journal(50).replacen("\"chosen\":0", "\"chosen\":1", 1);
-    std::fs::write(&path, &text).unwrap();
-    let line = 1 + text.lines().position(|line| line.contains("\"chosen\":1")).unwrap();
+    let whole = journal(50);
+    let line = 1 + whole.lines().position(|line| line.contains("\"chosen\":0")).unwrap();
+    std::fs::write(&path, whole.replacen("\"chosen\":0", "\"chosen\":1", 1)).unwrap();
     let (report, text) = remade(std::slice::from_ref(&path));
     assert!(!report.is_identical());
     assert!(
@@ -127,7 +127,7 @@ fn another_configuration_is_weighed_against_the_journal() {
     std::fs::write(&log, journal(300)).unwrap();
     std::fs::write(
         &config,
-        "providers: { s: { vendor: simulated } }\n\
+        "providers: { s: { kind: simulated } }\n\
          models:\n  good: { targets: [ { provider: s, model: sim-high } ] }\n  cheap: { targets: [ { provider: s, model: sim-fast } ] }\n\
          routes: { auto: { candidates: [ good, cheap ], strategy: cheapest } }\n",
     )
