@@ -41,6 +41,8 @@ pub struct Inputs {
     products: [f64; 6],
     /// Discounted sums of each feature times the relative error of the plain count.
     targets: [f64; 3],
+    /// What follows from both: what is added per request, per message and per token.
+    added: [f64; 3],
     /// Logarithms of factors, by language.
     languages: [Moments; Language::ALL.len()],
     /// Logarithms of factors within a language, by cluster: language times clusters plus cluster.
@@ -55,7 +57,7 @@ impl Inputs {
     /// The provider's input tokens.
     #[must_use]
     pub fn expect(&self, ask: &Ask) -> Spread {
-        let text = self.line(ask) * self.factor(ask).exp();
+        let text = self.text(ask);
         let error = self.errors.with(ERROR);
         // The mean error is an error too: it is the distance from zero that counts.
         let error = error.deviation().hypot(error.mean());
@@ -73,13 +75,12 @@ impl Inputs {
             return;
         }
         let told = told as f64;
-        let expected = self.expect(ask);
+        let text = self.text(ask);
         if ask.images > 0 {
-            let text = self.line(ask) * self.factor(ask).exp();
             self.images.add((told - text).max(0.0) / f64::from(ask.images), KEEP);
             return;
         }
-        self.errors.add((told - expected.mean) / expected.mean.max(1.0), KEEP);
+        self.errors.add((told - text) / text.max(1.0), KEEP);
         self.regress(ask, told / self.factor(ask).exp());
         self.residual(ask, told);
     }
@@ -96,6 +97,7 @@ impl Inputs {
         for (sum, feature) in self.targets.iter_mut().zip(x) {
             *sum = *sum * KEEP + feature * error;
         }
+        self.added = solve(self.products, self.targets);
     }
 
     /// What the regression leaves goes to the factors.
@@ -114,10 +116,15 @@ impl Inputs {
         }
     }
 
+    /// The count of a request's texts.
+    fn text(&self, ask: &Ask) -> f64 {
+        self.line(ask) * self.factor(ask).exp()
+    }
+
     /// The count without factors; at least zero.
     fn line(&self, ask: &Ask) -> f64 {
         let tokens = ask.tokens.max(1) as f64;
-        let [a, m, b] = solve(self.products, self.targets);
+        let [a, m, b] = self.added;
         let [x, y, z] = features(ask);
         (ask.tokens as f64 + tokens * (a * x + m * y + b * z)).max(0.0)
     }

@@ -27,6 +27,8 @@ const PRIOR_WEIGHT: f64 = 4.0;
 const SHIFT_WEIGHT: f64 = 8.0;
 /// The deviation of the logarithm never counts as less: 2 %, so that no limit divides by zero.
 const LEAST_SIGMA: f64 = 0.02;
+/// A limit so many deviations beyond the mean cuts nothing that counts.
+const UNCUT: f64 = 6.0;
 /// What a limit's answer may count as, in deviations beyond the limit: one far beyond what was
 /// thought possible moves the mean step by step.
 const FARTHEST: f64 = 6.0;
@@ -131,6 +133,9 @@ fn cut(mu: f64, sigma: f64, most: Option<f64>) -> Spread {
         return Spread::default();
     }
     let at = (most.ln() - mu) / sigma;
+    if at > UNCUT + 2.0 * sigma {
+        return Spread { mean: first, deviation: (second - first * first).max(0.0).sqrt() };
+    }
     let at_most = below(-at);
     let mean = first * below(at - sigma) + most * at_most;
     let square = second * below(at - 2.0 * sigma) + most * most * at_most;
