@@ -112,89 +112,87 @@ fn manner(word: &str) -> Sense {
 
 /// Greetings, politeness, and the small words that stand between them and what is wanted.
 fn is_polite(word: &str) -> bool {
-    matches!(
-        word,
-        "please"
-            | "can"
-            | "could"
-            | "would"
-            | "will"
-            | "you"
-            | "i"
-            | "we"
-            | "want"
-            | "need"
-            | "d"
-            | "like"
-            | "to"
-            | "me"
-            | "help"
-            | "let"
-            | "s"
-            | "us"
-            | "hey"
-            | "hi"
-            | "hello"
-            | "ok"
-            | "okay"
-            | "now"
-            | "then"
-            | "just"
-            | "briefly"
-            | "quickly"
-            | "carefully"
-            | "task"
-            | "your"
-            | "is"
-            | "my"
-            | "the"
-            | "following"
-            | "question"
-            | "bitte"
-            | "kannst"
-            | "kann"
-            | "könntest"
-            | "können"
-            | "könnten"
-            | "du"
-            | "sie"
-            | "ich"
-            | "möchte"
-            | "mir"
-            | "uns"
-            | "hallo"
-            | "mal"
-            | "nun"
-            | "jetzt"
-            | "kurz"
-            | "dass"
-            | "te"
-            | "vous"
-            | "plaît"
-            | "peux"
-            | "pouvez"
-            | "pourrais"
-            | "pourriez"
-            | "tu"
-            | "je"
-            | "voudrais"
-            | "veux"
-            | "bonjour"
-            | "salut"
-            | "moi"
-            | "maintenant"
-            | "il"
-            | "aide"
-            | "por"
-            | "favor"
-            | "puedes"
-            | "puede"
-            | "podrías"
-            | "podría"
-            | "quiero"
-            | "necesito"
-            | "hola"
-            | "ahora"
-            | "que"
-    )
+    POLITE.iter().any(|words| words.contains(&word))
 }
+
+/// English, German, French, Spanish.
+const POLITE: [&[&str]; 4] = [
+    &[
+        "please",
+        "can",
+        "could",
+        "would",
+        "will",
+        "you",
+        "i",
+        "we",
+        "want",
+        "need",
+        "d",
+        "like",
+        "to",
+        "me",
+        "help",
+        "let",
+        "s",
+        "us",
+        "hey",
+        "hi",
+        "hello",
+        "ok",
+        "okay",
+        "now",
+        "then",
+        "just",
+        "briefly",
+        "quickly",
+        "carefully",
+        "task",
+        "your",
+        "is",
+        "my",
+        "the",
+        "following",
+        "question",
+    ],
+    &[
+        "bitte",
+        "kannst",
+        "kann",
+        "könntest",
+        "können",
+        "könnten",
+        "du",
+        "sie",
+        "ich",
+        "möchte",
+        "mir",
+        "uns",
+        "hallo",
+        "mal",
+        "nun",
+        "jetzt",
+        "kurz",
+        "dass",
+    ],
+    &[
+        "te",
+        "vous",
+        "plaît",
+        "peux",
+        "pouvez",
+        "pourrais",
+        "pourriez",
+        "tu",
+        "je",
+        "voudrais",
+        "veux",
+        "bonjour",
+        "salut",
+        "moi",
+        "maintenant",
+        "il",
+        "aide",
+    ],
+    &["por", "favor", "puedes", "puede", "podrías", "podría", "quiero", "necesito", "hola", "ahora", "que"],
+];
