@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn months_are_those_of_the_calendar() {
         // 1970 to 2399: every day is told its month's first by counting, leap years and all.
-        let leap = |year: u64| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+        let leap = |year: u64| year.is_multiple_of(if year.is_multiple_of(100) { 400 } else { 4 });
         let mut first = 0;
         for year in 1970..2400 {
             let february = if leap(year) { 29 } else { 28 };
