@@ -43,6 +43,11 @@ pub(crate) trait Limiter: Debug {
     /// The first token of a try.
     fn first_token(&mut self, _now: Instant, _begun: Begun, _facts: &RateFacts) {}
 
+    /// The answer of a try that is no stream, and of how many tokens it is.
+    fn answered(&mut self, now: Instant, begun: Begun, _output: u64, facts: &RateFacts) {
+        self.first_token(now, begun, facts);
+    }
+
     /// A try ended.
     fn ended(&mut self, _now: Instant, _end: &Ending, _dice: &mut StdRng) {}
 

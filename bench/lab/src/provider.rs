@@ -49,6 +49,15 @@ pub(crate) enum Capacity {
     Hosted { unit: Unit, per_minute: f64, burst: f64, hint: Hint },
 }
 
+/// How answers come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// As they are written.
+    Streamed,
+    /// When they are written.
+    Whole,
+}
+
 /// What a hosted provider counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -61,6 +70,7 @@ pub(crate) enum Unit {
 pub(crate) struct Spec {
     pub(crate) speed: Speed,
     pub(crate) capacity: Capacity,
+    pub(crate) answers: Answers,
     /// From then on the capacity is the configured one times this factor.
     pub(crate) shifts: Vec<(f64, f64)>,
     /// Within these times every call fails, and those under way break.
@@ -75,11 +85,22 @@ impl Spec {
     }
 
     pub(crate) fn new(capacity: Capacity) -> Self {
-        Self { speed: USUAL, capacity, shifts: Vec::new(), outages: Vec::new(), failing: 0.0 }
+        Self {
+            speed: USUAL,
+            capacity,
+            answers: Answers::Streamed,
+            shifts: Vec::new(),
+            outages: Vec::new(),
+            failing: 0.0,
+        }
     }
 
     pub(crate) fn shifting(self, shifts: &[(f64, f64)]) -> Self {
         Self { shifts: shifts.to_vec(), ..self }
+    }
+
+    pub(crate) fn whole(self) -> Self {
+        Self { answers: Answers::Whole, ..self }
     }
 
     pub(crate) fn speed(self, speed: Speed) -> Self {
@@ -104,7 +125,7 @@ impl Spec {
 /// What a provider tells, at its time, about a call.
 #[derive(Debug, Clone)]
 pub(crate) enum Signal {
-    /// The first token, with what the headers said.
+    /// The first token, or the whole answer, with what the headers said.
     First(usize, Headers),
     /// The end of the answer.
     Done(usize),
@@ -132,6 +153,17 @@ struct Call {
     first: Duration,
     /// From the first token to the end, in an idle server.
     rest: Duration,
+    answers: Answers,
+}
+
+impl Call {
+    /// When the first token is seen of an answer that is written from `first` to `end`.
+    fn seen(&self, first: Instant, end: Instant) -> Instant {
+        match self.answers {
+            Answers::Streamed => first,
+            Answers::Whole => end,
+        }
+    }
 }
 
 /// Work done and work that could have been done, since the start; in slot-seconds or in tokens or requests.
@@ -191,7 +223,8 @@ impl Provider {
         let slow = if chance.random::<f64>() < share { extra } else { 0.0 };
         let first = lognormal(speed.first, speed.jitter, &mut chance) + job.input as f64 / speed.prefill + slow;
         let rest = job.output as f64 / speed.decode;
-        let call = Call { id, tokens: job.tokens(), first: seconds(first), rest: seconds(rest) };
+        let call =
+            Call { id, tokens: job.tokens(), first: seconds(first), rest: seconds(rest), answers: self.spec.answers };
         match &mut self.engine {
             Engine::Own(own) => own.begin(call, now, out),
             Engine::Hosted(hosted) => hosted.begin(call, now, out),

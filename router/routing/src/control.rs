@@ -12,6 +12,7 @@ use atp_core::RateFacts;
 use rand::{Rng, RngExt};
 
 use blame::{Blame, Cut, Told};
+use tail::Tail;
 
 use crate::breaker::{Breaker, BreakerRules, Mode};
 use crate::quantile::Quantiles;
@@ -20,8 +21,9 @@ use crate::window::{Window, WindowRules};
 
 mod blame;
 mod report;
+mod tail;
 
-pub use report::{Began, Change, ControlView, Ended, FirstToken, Published, State, Verdict, Why};
+pub use report::{Answered, Began, Change, ControlView, Ended, FirstToken, Published, State, Verdict, Why};
 
 /// What is fixed about a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,10 +57,8 @@ pub struct Control {
     rate: Rate,
     breaker: Breaker,
     blame: Blame,
-    first_tokens: Quantiles,
-    p95: Option<Duration>,
-    /// First tokens since the percentile was computed.
-    unread: u32,
+    first_tokens: Tail,
+    answers: Tail,
     pause: Option<Pause>,
     /// The limit that was published last.
     limit: u32,
@@ -89,10 +89,6 @@ enum Then {
 /// again before a restart.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The percentile for hedges is computed again after so many first tokens: reading it walks the
-/// whole histogram.
-const REFRESH: u32 = 16;
-
 /// A pause is made longer by up to this share, so that replicas do not come back in step.
 const JITTER: f64 = 0.05;
 
@@ -116,9 +112,8 @@ impl Control {
             rate: Rate::new(),
             breaker: Breaker::new(rules.breaker, now),
             blame: Blame::new(),
-            first_tokens: Quantiles::new(now),
-            p95: None,
-            unread: 0,
+            first_tokens: Tail::new(now),
+            answers: Tail::new(now),
             pause: None,
         }
     }
@@ -156,36 +151,29 @@ impl Control {
 
     /// The first token of a try has come whose answer is a stream.
     pub fn first_token(&mut self, now: Instant, sample: FirstToken) -> Published {
-        let took = now.saturating_duration_since(sample.began);
-        self.first_tokens.add(now, took);
-        self.unread += 1;
-        if self.unread >= REFRESH {
-            self.unread = 0;
-            self.p95 = self.first_tokens.tail(now, 0.95);
-        }
+        self.first_tokens.add(now, now.saturating_duration_since(sample.began));
         let why = self.window.first_token(now, &sample);
+        self.accepted(now, sample.began, sample.in_flight, why)
+    }
+
+    /// The answer of a try has come that is no stream.
+    pub fn answered(&mut self, now: Instant, sample: Answered) -> Published {
+        self.answers.add(now, now.saturating_duration_since(sample.began));
+        let why = self.window.answered(now, &sample);
+        self.accepted(now, sample.began, sample.in_flight, why)
+    }
+
+    fn accepted(&mut self, now: Instant, began: Instant, in_flight: u32, why: Option<Why>) -> Published {
+        let now_ns = self.nanos(now);
         if self.window.is_late() {
-            let now_ns = self.nanos(now);
             self.blame.queued(seconds(now_ns));
             self.rate.acquitted(now_ns);
         }
-        self.accepted(now, &sample, why)
-    }
-
-    /// The answer of a try has come that is no stream. How long it took says how long it is, so neither the
-    /// window's sense of queues nor the quantiles hear of it.
-    pub fn answered(&mut self, now: Instant, sample: FirstToken) -> Published {
-        let why = self.window.answered(now, &sample);
-        self.accepted(now, &sample, why)
-    }
-
-    fn accepted(&mut self, now: Instant, sample: &FirstToken, why: Option<Why>) -> Published {
-        let now_ns = self.nanos(now);
         self.rate.accepted(now_ns);
-        self.blame.accepted(seconds(self.nanos(sample.began)), sample.in_flight);
+        self.blame.accepted(seconds(self.nanos(began)), in_flight);
         let mut why = why.unwrap_or(Why::Grown);
         let serving = self.breaker.mode() == Mode::Serving;
-        self.breaker.answered(now, sample.began);
+        self.breaker.answered(now, began);
         if !serving {
             why = self.turned(now, serving, why);
         }
@@ -265,13 +253,19 @@ impl Control {
     /// The lane's 95th percentile to the first token, where enough samples are known.
     #[must_use]
     pub fn p95_first_token(&self) -> Option<Duration> {
-        self.p95
+        self.first_tokens.p95
+    }
+
+    /// The lane's 95th percentile to a whole answer, where no stream was asked for and enough samples are known.
+    #[must_use]
+    pub fn p95_answer(&self) -> Option<Duration> {
+        self.answers.p95
     }
 
     /// The times to first token of the recent past.
     #[must_use]
     pub fn first_tokens(&self) -> &Quantiles {
-        &self.first_tokens
+        &self.first_tokens.times
     }
 
     /// What an operator is shown.
@@ -286,9 +280,9 @@ impl Control {
             cuts: self.window.cuts(),
             queueing_cuts: self.window.queueing_cuts(),
             ejections: self.breaker.ejections(),
-            p50_first_token: self.first_tokens.quantile(0.50),
-            p95_first_token: self.first_tokens.quantile(0.95),
-            p99_first_token: self.first_tokens.quantile(0.99),
+            p50_first_token: self.first_tokens.times.quantile(0.50),
+            p95_first_token: self.first_tokens.times.quantile(0.95),
+            p99_first_token: self.first_tokens.times.quantile(0.99),
             rate: self.rate.pace(self.nanos(now)),
             rest,
         }
@@ -394,7 +388,8 @@ impl Control {
             state: self.state(),
             opens_at: self.opens_at(now),
             rate: self.rate.pace(self.nanos(now)),
-            p95_first_token: self.p95,
+            p95_first_token: self.first_tokens.p95,
+            p95_answer: self.answers.p95,
             change: (before != after).then_some(Change { before, after, why }),
         }
     }

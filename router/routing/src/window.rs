@@ -34,6 +34,7 @@ use crate::rate::flow::Flow;
 use baseline::Baseline;
 use curve::Curve;
 pub use held::is_held;
+use kind::{Kind, Kinds};
 use late::{Came, Late};
 use proven::Proven;
 use pulse::{Heard, Pulse};
@@ -42,6 +43,7 @@ use round::{Reading, Round, Sample};
 mod baseline;
 mod curve;
 mod held;
+mod kind;
 mod late;
 mod proven;
 mod pulse;
@@ -81,6 +83,8 @@ const FEW: [f64; 2] = [1.0, 0.6];
 const LATE: [f64; 3] = [0.405, 5.0, 1.386];
 /// The same after slow start, when the lane is known (1.22 times).
 const KNOWN_LATE: [f64; 3] = [0.20, 5.0, 1.386];
+/// The same for whole answers, of whose time a wait is a smaller part (1.13 times).
+const WHOLE_LATE: [f64; 3] = [0.12, 5.0, 1.386];
 /// With the same units: what is early enough to look further (1.2 times), and for a pulse to be quiet (1.13 times).
 const EARLY: [f64; 3] = [0.182, 3.0, 0.9];
 const QUIET: [f64; 3] = [0.12, 3.0, 0.9];
@@ -141,6 +145,7 @@ pub struct Window {
     cuts: u64,
     queueing_cuts: u64,
     baseline: Baseline,
+    kinds: Kinds,
     round: Round,
     /// Seconds to the first token of a slow try while nothing waits.
     slow: f64,
@@ -205,7 +210,8 @@ impl Window {
             curve: Curve::new(),
             cuts: 0,
             queueing_cuts: 0,
-            baseline: Baseline::new(),
+            baseline: Baseline::new(Kind::Stream),
+            kinds: Kinds::new(),
             round: Round::after(0.0, 0.0),
             slow: 0.0,
             grown: 0.0,
@@ -255,18 +261,23 @@ impl Window {
 
     /// A first token came. Why it changed the limit, if it did.
     pub fn first_token(&mut self, now: Instant, sample: &FirstToken) -> Option<Why> {
-        let at = self.seconds(now);
-        let began = self.seconds(sample.began);
+        let (at, began) = (self.seconds(now), self.seconds(sample.began));
+        self.hear_of(at, Kind::Stream);
+        self.came(at, began, sample.in_flight, sample.input_tokens)
+    }
+
+    /// What is heard came at `at`, of a try that began at `began`; `tokens` is by what it is compared with others.
+    fn came(&mut self, at: f64, began: f64, in_flight: u32, tokens: u64) -> Option<Why> {
         self.flow.add(at);
         self.moved = at;
-        self.proven.saw(at, sample.in_flight);
+        self.proven.saw(at, in_flight);
         let took = (at - began).max(0.0);
-        let lateness = self.baseline.lateness(sample.input_tokens, took);
+        let lateness = self.baseline.lateness(tokens, took * self.kinds.uncrowded(in_flight));
         let early = took < FLOOR || lateness < self.baseline.within(self.tolerance(LATE));
         let in_time = self.baseline.within(late::least(self.spread));
         self.late.add(if took < FLOOR || lateness < in_time { Came::InTime } else { Came::Late });
-        let full = self.is_full(sample.in_flight);
-        let sample = Sample { took, lateness, tokens: sample.input_tokens, in_flight: sample.in_flight, full };
+        let full = self.is_full(in_flight);
+        let sample = Sample { took, lateness, tokens, in_flight, full };
         if let Some(pulse) = self.pulse {
             return self.hear(at, began, sample, pulse);
         }
@@ -279,7 +290,12 @@ impl Window {
             why = Some(Why::Grown);
         }
         self.tokens_seen = self.tokens_seen.saturating_add(1);
-        if !self.baseline.is_known() && self.cuts == 0 && sample.in_flight > FIRST && self.tokens_seen < ANYHOW {
+        if !self.baseline.is_known()
+            && self.kinds.heard() == Kind::Stream
+            && self.cuts == 0
+            && in_flight > FIRST
+            && self.tokens_seen < ANYHOW
+        {
             return why;
         }
         self.round.add(Sample { full: full && began >= self.grown, ..sample });
@@ -287,27 +303,6 @@ impl Window {
             return why;
         }
         self.judge(at).or(why)
-    }
-
-    /// A whole answer has come. Its time says how long the answer was, not how long it waited: it proves what
-    /// it began with, and nothing more.
-    pub fn answered(&mut self, now: Instant, sample: &FirstToken) -> Option<Why> {
-        let (at, began) = (self.seconds(now), self.seconds(sample.began));
-        self.proven.saw(at, sample.in_flight);
-        if self.pulse.is_some() || began < self.round.began() || !self.is_full(sample.in_flight) {
-            return None;
-        }
-        let before = self.limit();
-        self.tokens_seen = self.tokens_seen.saturating_add(1);
-        if self.phase == Phase::SlowStart {
-            self.set(self.limit + 1.0);
-        }
-        self.answers += usize::from(began >= self.grown);
-        if !self.only_queues() && self.answers >= self.wanted() {
-            self.answers = 0;
-            self.grow(at);
-        }
-        (self.limit() != before).then_some(Why::Grown)
     }
 
     /// A try that began at `began` was refused for lack of room, or its deadline came. Only once per
@@ -374,9 +369,10 @@ impl Window {
         let late = self.baseline.late(reading.lateness);
         let (excess, waiting) = self.waiting(at, &reading, late);
         let drained = self.drain.back.take();
-        let (many, tolerance) = match self.only_queues() {
-            true => (MANY[1], self.tolerance(KNOWN_LATE)),
-            false => (MANY[0], self.tolerance(LATE)),
+        let (many, tolerance) = match self.kinds.heard() {
+            Kind::Whole => (MANY[1], self.tolerance(WHOLE_LATE)),
+            Kind::Stream if self.only_queues() => (MANY[1], self.tolerance(KNOWN_LATE)),
+            Kind::Stream => (MANY[0], self.tolerance(LATE)),
         };
         let queueing = waiting > many && late > tolerance && excess > FLOOR;
         let mut why = Why::Grown;
@@ -463,9 +459,10 @@ impl Window {
         self.grown = at;
     }
 
-    /// Whether the lane is known, and has never refused anything: then a queue is all that there is to see.
+    /// Whether the lane is known by its streams, and has never refused anything: then a queue is all that there is
+    /// to see. One more who waits is hardly noticed where answers come whole, so looks need not be as short there.
     fn only_queues(&self) -> bool {
-        self.phase == Phase::Avoidance && self.cuts == 0
+        self.phase == Phase::Avoidance && self.cuts == 0 && self.kinds.heard() == Kind::Stream
     }
 
     /// Raises the limit for a moment, as far as the curve allows.

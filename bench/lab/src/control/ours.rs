@@ -2,7 +2,7 @@
 //! and the rate's words are kept here, where the pipeline has its atomics.
 
 use atp_core::RateFacts;
-use atp_routing::control::{Began, Control, ControlRules, Ended, FirstToken, Published, State, Verdict};
+use atp_routing::control::{Answered, Began, Control, ControlRules, Ended, FirstToken, Published, State, Verdict};
 use atp_routing::rate;
 use atp_routing::share::Idle;
 use rand::rngs::StdRng;
@@ -81,6 +81,15 @@ impl Limiter for Ours {
         }
         let sample = FirstToken { began: begun.at, in_flight: begun.in_flight, input_tokens: begun.input };
         self.now = self.control.first_token(now, sample);
+    }
+
+    fn answered(&mut self, now: Instant, begun: Begun, output: u64, facts: &RateFacts) {
+        if !facts.is_empty() {
+            self.control.told(now, facts);
+        }
+        let Begun { at: began, in_flight, input: input_tokens, .. } = begun;
+        let sample = Answered { began, in_flight, input_tokens, output_tokens: Some(output) };
+        self.now = self.control.answered(now, sample);
     }
 
     fn ended(&mut self, now: Instant, end: &Ending, dice: &mut StdRng) {

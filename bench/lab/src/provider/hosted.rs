@@ -64,8 +64,9 @@ impl Hosted {
         self.level -= price;
         self.meter.used += price;
         self.running.insert(call.id);
-        out.push((now + call.first, Signal::First(call.id, self.facts())));
-        out.push((now + call.first + call.rest, Signal::Done(call.id)));
+        let (first, end) = (now + call.first, now + call.first + call.rest);
+        out.push((call.seen(first, end), Signal::First(call.id, self.facts())));
+        out.push((end, Signal::Done(call.id)));
     }
 
     /// The headers, if it sends any. As with real vendors they tell the state when the request was admitted,

@@ -47,7 +47,7 @@ impl Own {
         let busy = (self.running.len() as f64 / f64::from(self.slots.max(1))).min(1.0);
         let first = now + call.first;
         let end = first + call.rest.mul_f64(1.0 + self.crowding * busy);
-        out.push((first, Signal::First(call.id, None)));
+        out.push((call.seen(first, end), Signal::First(call.id, None)));
         out.push((end, Signal::Done(call.id)));
     }
 

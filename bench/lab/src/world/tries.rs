@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::books::Afford;
 use super::{Berth, Event, STREAMED, Stage, Try, World};
 use crate::control::{Begun, Ending, TryOutcome};
-use crate::provider::{Outbox, Signal, Waste};
+use crate::provider::{Answers, Outbox, Signal, Waste};
 use crate::queue::Coming;
 use crate::tally::Fate;
 
@@ -90,7 +90,13 @@ impl World<'_> {
         let (job, begun, place) = (attempt.job, attempt.begun, attempt.lane);
         attempt.first = Some(now);
         if let Some(lane) = self.lanes.get_mut(place) {
-            lane.limiter.first_token(now, begun, facts);
+            match self.plan.lanes.get(place).map(|spec| spec.answers) {
+                Some(Answers::Whole) => {
+                    let output = self.jobs.get(job).map_or(0, |state| state.job.output);
+                    lane.limiter.answered(now, begun, output, facts);
+                }
+                _ => lane.limiter.first_token(now, begun, facts),
+            }
         }
         let (at, since) = (self.since(now).as_secs_f64(), self.since(begun.at).as_secs_f64());
         if let Some(row) = self.tally.jobs.get_mut(job) {

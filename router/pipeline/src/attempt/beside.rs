@@ -1,6 +1,6 @@
 //! A second target beside a slow first one.
 //!
-//! Where a model hedges, and the first token has not come after the time that the lane's own tries take
+//! Where a model hedges, and the first token, or the answer that is no stream, has not come after the time that the lane's own tries take
 //! 95 times of 100, the next target that has room is asked too (J. Dean and L. A. Barroso, "The Tail at
 //! Scale", 2013). Whoever answers first is kept and the other dropped at once; what fails leaves the
 //! other one running. The second target waits for no turn, overtakes nobody who does, is no probe, and is
@@ -18,6 +18,7 @@ use super::trial::Trial;
 use super::{Tried, Walker, failures};
 use crate::clock;
 use crate::flow::Run;
+use crate::flow::lane::Awaited;
 use crate::flow::turn::Turn;
 use crate::lane::{self, Lane, TryOutcome};
 use crate::metrics::HedgeOutcome;
@@ -79,7 +80,8 @@ impl<'a> Walker<'a> {
     fn hedges_at(&self, now: Instant) -> Option<Instant> {
         // Not every target can go on with an answer, and who has its beginning waits for no first token.
         let hedging = self.route.hedge.as_ref().filter(|_| !matches!(self.continuity, Continuity::Continue(_)))?;
-        let after = hedging.after(self.books.turn.as_ref()?.p95_first_token())?;
+        let awaited = if self.exchange.stream { Awaited::FirstToken } else { Awaited::Answer };
+        let after = hedging.after(self.books.turn.as_ref()?.p95(awaited))?;
         Some(now + after)
     }
 

@@ -33,7 +33,7 @@ impl Hedging {
         Self { rules, after: hedge.after, ring: Ring::new(origin) }
     }
 
-    /// How long the first try may take; `p95` is its lane's own 95th percentile to the first token.
+    /// How long the first try may take; `p95` is its lane's own 95th percentile to what is awaited.
     pub(super) fn after(&self, p95: Option<Duration>) -> Option<Duration> {
         self.after.or_else(|| p95.map(|p95| self.rules.when(p95)))
     }

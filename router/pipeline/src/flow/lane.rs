@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use atp_core::{Qos, RateFacts};
-use atp_routing::control::{Began, ControlView, Ended, FirstToken, Published, State};
+use atp_routing::control::{Answered, Began, ControlView, Ended, FirstToken, Published, State};
 use atp_routing::share::{Gold, Idle, Shares};
 use atp_routing::{Control, ControlRules, window};
 use smallvec::SmallVec;
@@ -48,6 +48,8 @@ pub struct LaneCell {
     pace: PaceCell,
     /// In nanoseconds; 0 where it is not known.
     p95_first_token: Told,
+    /// The same to a whole answer.
+    p95_answer: Told,
     pub(super) counts: Counts,
     origin: Instant,
     control: Mutex<Control>,
@@ -76,8 +78,17 @@ pub struct Asker {
 pub enum AnswerKind {
     /// Its first token has come.
     Stream,
-    /// All of it has come.
-    Whole,
+    /// All of it has come, of so many tokens, where its provider told.
+    Whole(Option<u64>),
+}
+
+/// What a caller waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// The first token of a stream.
+    FirstToken,
+    /// All of the answer.
+    Answer,
 }
 
 /// A slot that was taken.
@@ -120,6 +131,7 @@ impl LaneCell {
             streaming: AtomicU32::new(0),
             pace: PaceCell::default(),
             p95_first_token: Told::new(0),
+            p95_answer: Told::new(0),
             counts: Counts::default(),
             origin,
             control: Mutex::new(control),
@@ -330,7 +342,10 @@ impl LaneCell {
             }
             match answer {
                 AnswerKind::Stream => control.first_token(now, sample),
-                AnswerKind::Whole => control.answered(now, sample),
+                AnswerKind::Whole(output_tokens) => {
+                    let FirstToken { began, in_flight, input_tokens } = sample;
+                    control.answered(now, Answered { began, in_flight, input_tokens, output_tokens })
+                }
             }
         });
         self.dispatch(now);
@@ -370,8 +385,9 @@ impl LaneCell {
         let serving = published.state == State::Serving;
         let ns = |at: Instant| u64::try_from(at.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX);
         store(&self.opens_at, published.opens_at.map_or(0, |at| ns(at).max(1)));
-        let p95 = published.p95_first_token.map_or(0, |p95| u64::try_from(p95.as_nanos()).unwrap_or(u64::MAX));
-        store(&self.p95_first_token, p95);
+        let p95 = |p95: Option<Duration>| p95.map_or(0, |p95| u64::try_from(p95.as_nanos()).unwrap_or(u64::MAX));
+        store(&self.p95_first_token, p95(published.p95_first_token));
+        store(&self.p95_answer, p95(published.p95_answer));
         self.pace.set(published.rate);
         if self.state.load(Telling::Relaxed) != published.state as u8 {
             self.state.store(published.state as u8, Telling::Relaxed);
@@ -426,9 +442,14 @@ impl LaneCell {
         (ns > 0).then(|| self.origin + Duration::from_nanos(ns))
     }
 
-    /// The 95th percentile of the time to the first token, where it is known.
-    pub(crate) fn p95_first_token(&self) -> Option<Duration> {
-        let ns = self.p95_first_token.load(Telling::Relaxed);
+    /// The 95th percentile of the time to what a caller waits for, the first token or the whole answer, where it is
+    /// known.
+    pub(crate) fn p95(&self, awaited: Awaited) -> Option<Duration> {
+        let cell = match awaited {
+            Awaited::FirstToken => &self.p95_first_token,
+            Awaited::Answer => &self.p95_answer,
+        };
+        let ns = cell.load(Telling::Relaxed);
         (ns > 0).then(|| Duration::from_nanos(ns))
     }
 

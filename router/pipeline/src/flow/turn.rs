@@ -10,7 +10,7 @@ use atp_core::RateFacts;
 use atp_routing::control::{Ended, FirstToken, Verdict};
 
 use super::flow_cell::FlowCell;
-use super::lane::{AnswerKind, LaneCell, Slot};
+use super::lane::{AnswerKind, Awaited, LaneCell, Slot};
 use super::pool::Pool;
 use super::preempt::Run;
 use crate::clock;
@@ -71,9 +71,9 @@ impl Turn {
         self.lane.load().limit
     }
 
-    /// The lane's 95th percentile of the time to the first token, where it is known.
-    pub(crate) fn p95_first_token(&self) -> Option<Duration> {
-        self.lane.p95_first_token()
+    /// The lane's 95th percentile of the time to what the caller waits for, where it is known.
+    pub(crate) fn p95(&self, awaited: Awaited) -> Option<Duration> {
+        self.lane.p95(awaited)
     }
 
     /// What gold preempts it by, where it may.

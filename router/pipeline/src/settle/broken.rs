@@ -66,7 +66,8 @@ impl Books {
         }
         let input = self.bill.as_ref().map_or(0, |bill| bill.input);
         if let Some(turn) = &mut self.turn {
-            let answer = if self.stream { AnswerKind::Stream } else { AnswerKind::Whole };
+            let written = opening.answer.body.report().usage.map(|usage| usage.output);
+            let answer = if self.stream { AnswerKind::Stream } else { AnswerKind::Whole(written) };
             turn.first_token(now, answer, input, &opening.answer.limits);
         }
     }

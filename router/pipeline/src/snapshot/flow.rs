@@ -37,8 +37,8 @@ impl Default for Queue {
 pub struct Hedge {
     /// Tokens that second lanes may be asked for, per thousand tokens asked for at all.
     pub extra_per_mille: u32,
-    /// How long the first lane may take to its first token; `None` takes its own 95th percentile. That is known
-    /// of streams alone: a lane that only gives whole answers hedges nothing without a time of its own.
+    /// How long the first lane may take to its first token; `None` takes its own 95th percentile, that of
+    /// whole answers where no stream was asked for.
     pub after: Option<Duration>,
 }
 

@@ -183,6 +183,29 @@ async fn without_a_time_of_its_own_a_hedge_waits_for_the_lanes_own_tail() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whole_answers_have_a_tail_of_their_own() {
+    // Streams of the lane begin soon; an answer that is no stream takes a second, and is not late after that.
+    let quick = || Play::Stream(vec![Beat::Wait(SECOND / 10), content("quick"), Beat::Usage(USAGE)]);
+    let mut plays = vec![quick(); 40];
+    plays.extend(vec![after(SECOND, "whole"); 40]);
+    plays.push(Play::Hang);
+    let (first, second) = (Scripted::new("first", plays), Scripted::new("second", vec![full("b")]));
+    let providers = [&first, &second];
+    let house =
+        House::new(&providers, &snapshot(vec![Model { hedge: Some(Hedge::default()), ..model("m", &providers) }]));
+    for _ in 0..40 {
+        read(house.ask(streamed("m")).await.result.unwrap().body).await.unwrap();
+    }
+    for _ in 0..40 {
+        assert_eq!(asked(&house).await, (Ok("first".into()), 1, SECOND));
+    }
+    let (result, attempts, took) = asked(&house).await;
+    assert_eq!((result, attempts), (Ok("second".into()), 2));
+    assert!((SECOND * 11 / 10..SECOND * 14 / 10).contains(&took), "a little after a second: {took:?}");
+    house.closed(81);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_caller_who_leaves_ends_both() {
     let (first, second) = (Scripted::new("first", vec![Play::Hang]), Scripted::new("second", vec![Play::Hang]));
     let house = house(&[&first, &second]);

@@ -38,6 +38,19 @@ pub struct FirstToken {
     pub input_tokens: u64,
 }
 
+/// The answer of a try has come that is no stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// When the try began.
+    pub began: Instant,
+    /// How many tries were in flight when it began, itself included.
+    pub in_flight: u32,
+    /// Tokens of its prompt, estimated.
+    pub input_tokens: u64,
+    /// Tokens of the answer, where the provider told them.
+    pub output_tokens: Option<u64>,
+}
+
 /// A try has ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended<'a> {
@@ -119,6 +132,8 @@ pub struct Published {
     /// The lane's 95th percentile to the first token, where enough samples are known: the time after
     /// which a hedge may start.
     pub p95_first_token: Option<Duration>,
+    /// The same of the time to whole answers, where no stream was asked for.
+    pub p95_answer: Option<Duration>,
     /// What this report changed about the limit.
     pub change: Option<Change>,
 }

@@ -55,6 +55,13 @@ pub(super) fn bucket(per_second: f64, depth: f64, unit: Unit) -> Behind {
     Behind::Bucket { per_second, depth, level: depth, unit, at: 0, retry_after: None, headers: false }
 }
 
+/// How answers come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answers {
+    Streamed,
+    Whole,
+}
+
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Demand {
@@ -103,8 +110,10 @@ pub(super) struct Sim {
     pub(super) control: Control,
     pub(super) behind: Behind,
     pub(super) demand: Demand,
+    pub(super) answers: Answers,
     pub(super) first: Spread,
     pub(super) per_input_token: f64,
+    pub(super) per_output_token: f64,
     pub(super) rest: Spread,
     pub(super) input: Spread,
     pub(super) output: Spread,
@@ -139,8 +148,10 @@ impl Sim {
             control,
             behind,
             demand,
+            answers: Answers::Streamed,
             first: Spread { mean: 0.3, sigma: 0.3 },
             per_input_token: 0.0,
+            per_output_token: 0.0,
             rest: Spread { mean: 5.0, sigma: 0.5 },
             input: Spread { mean: 500.0, sigma: 0.8 },
             output: Spread { mean: 300.0, sigma: 0.8 },
@@ -220,6 +231,7 @@ impl Sim {
                     self.after(gap, Event::Arrive);
                 }
             }
+            Event::First(_) if self.answers == Answers::Whole => {}
             Event::First(id) => {
                 let asked = self.tries[id];
                 let now = self.instant(self.now);
@@ -235,6 +247,9 @@ impl Sim {
             }
             Event::End(id) => {
                 let tokens = self.tries[id].input + self.tries[id].output;
+                if self.answers == Answers::Whole {
+                    self.answered(id);
+                }
                 self.second().served += 1;
                 self.second().tokens += tokens;
                 self.end(id, Verdict::Served);
@@ -259,6 +274,17 @@ impl Sim {
                 self.published = self.control.tick(now);
             }
         }
+    }
+
+    fn answered(&mut self, id: usize) {
+        let asked = self.tries[id];
+        let sample = Answered {
+            began: self.instant(asked.began),
+            in_flight: asked.in_flight,
+            input_tokens: asked.input,
+            output_tokens: Some(asked.output),
+        };
+        self.published = self.control.answered(self.instant(self.now), sample);
     }
 
     fn end(&mut self, id: usize, verdict: Verdict) {
@@ -310,7 +336,7 @@ impl Sim {
             self.second().begun += 1;
             self.begun.push(self.now);
             let first = self.first.draw(&mut self.rng) + self.per_input_token * input as f64;
-            let rest = self.rest.draw(&mut self.rng);
+            let rest = self.rest.draw(&mut self.rng) + self.per_output_token * output as f64;
             let facts = RateFacts::default();
             self.tries.push(Try { began: self.now, in_flight: self.in_flight, input, output, first, rest, facts });
             self.send(self.tries.len() - 1);

@@ -175,6 +175,41 @@ fn a_line_that_is_full_is_no_rate() {
 }
 
 #[test]
+fn the_window_of_whole_answers_stops_opening_where_they_wait() {
+    for seed in 7..10 {
+        let mut sim = Sim::new(ControlRules::default(), Behind::Slots(64), Demand::Endless, seed);
+        sim.answers = Answers::Whole;
+        sim.per_output_token = 0.015;
+        sim.rest = Spread { mean: 0.2, sigma: 0.2 };
+        for (from, to, slots) in [(0, 240, 64), (240, 480, 32)] {
+            sim.behind = Behind::Slots(slots);
+            sim.run(to);
+            let from = usize::try_from(from).unwrap() + 60;
+            let to = usize::try_from(to).unwrap();
+            let (busy, behind) = (sim.busy(from, to) / slots as f64, sim.behind(from, to) / slots as f64);
+            let limits = did(&sim, from, to, 1.0).limits;
+            assert!(busy >= 0.85 && behind <= 0.6, "{slots} slots: {busy} busy, {behind} wait: {limits:?}");
+            assert!(limits.iter().all(|limit| *limit <= 2 * slots as u32), "{limits:?}");
+        }
+    }
+}
+
+#[test]
+fn hedges_of_whole_answers_have_a_time_of_their_own() {
+    let (mut now, mut control) = (start(), Control::new(ControlRules::default(), start()));
+    for answer in 0u64..100 {
+        now += Duration::from_millis(10);
+        let began = now - Duration::from_secs(1 + answer % 2 * 2);
+        let sample = Answered { began, in_flight: 1, input_tokens: 10, output_tokens: Some(10) };
+        let published = control.answered(now + Duration::from_secs(3), sample);
+        assert_eq!(published.p95_answer, control.p95_answer());
+    }
+    let p95 = control.p95_answer().unwrap().as_secs_f64();
+    assert!((p95 / 6.0 - 1.0).abs() <= 0.06, "{p95}");
+    assert_eq!(control.p95_first_token(), None);
+}
+
+#[test]
 fn times_that_vary_by_nature_close_no_window() {
     let mut sim = Sim::new(ControlRules::default(), Behind::Free, Demand::Poisson(60.0), 7);
     sim.first = Spread { mean: 0.5, sigma: 0.8 };

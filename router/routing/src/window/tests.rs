@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::control::Answered;
 
 fn start() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "any moment will do as the zero of a test's time")]
@@ -19,7 +20,7 @@ proptest! {
     #[test]
     fn the_limit_stays_within_its_bounds(
         bounds in (0u32..50, 0u32..20_000, 0u32..20_000),
-        steps in prop::collection::vec((0u64..20_000, 0u64..60_000, any::<u32>(), any::<u64>(), 0u8..6), 1..200),
+        steps in prop::collection::vec((0u64..20_000, 0u64..60_000, any::<u32>(), any::<u64>(), 0u8..8), 1..200),
     ) {
         let rules = WindowRules { min: bounds.0, start: bounds.1, max: bounds.2 };
         let (low, high) = (rules.min.max(1), rules.max.max(rules.min).max(1));
@@ -32,6 +33,10 @@ proptest! {
                 0..=2 => { window.first_token(now, &FirstToken { began, in_flight, input_tokens }); }
                 3 => window.overloaded(now, began, in_flight),
                 4 => { window.tick(now); }
+                6 | 7 => {
+                    let output_tokens = (what == 6).then_some(input_tokens);
+                    window.answered(now, &Answered { began, in_flight, input_tokens, output_tokens });
+                }
                 _ => window.restart(now),
             }
             prop_assert!((low..=high).contains(&window.limit()), "{}", window.limit());
@@ -98,17 +103,41 @@ fn streams_that_keep_their_slots_widen_the_window_all_the_same() {
     assert!(window.limit() >= open, "{}", window.limit());
 }
 
+fn whole(began: Instant, in_flight: u32, output: u64) -> Answered {
+    Answered { began, in_flight, input_tokens: 500, output_tokens: Some(output) }
+}
+
 #[test]
-fn whole_answers_open_the_window_and_tell_nothing_about_queues() {
+fn beside_streams_whole_answers_open_the_window_and_tell_nothing_about_queues() {
     let mut now = start();
     let mut window = Window::new(WindowRules::default(), now);
     for round in 0u64..200 {
-        // Answers of very different length, the longest of them last.
-        let took = Duration::from_millis(100 + round * 100);
-        now += took;
-        window.answered(now, &sample(now - took, window.limit()));
+        // Answers of the same length that take longer and longer.
+        now += Duration::from_millis(500);
+        window.answered(now, &whole(now - Duration::from_millis(100 + round * 100), window.limit(), 200));
+        if round % 16 == 0 {
+            window.first_token(now, &sample(now - Duration::from_millis(200), 1));
+        }
     }
-    assert_eq!((window.limit(), window.queueing_cuts()), (64 + 200, 0));
+    assert!(window.limit() > 100, "{}", window.limit());
+    assert_eq!(window.queueing_cuts(), 0);
+}
+
+#[test]
+fn without_streams_whole_answers_are_compared_with_others_of_their_length() {
+    for (late, queue) in [(1.0, false), (2.0, true)] {
+        let mut now = start();
+        let mut window = Window::new(WindowRules::default(), now);
+        for round in 0u64..400 {
+            let output = 20 << (round % 6);
+            // A hundredth of a second for each token; then all of it takes longer.
+            let seconds = (0.2 + output as f64 / 100.0) * if round < 200 { 1.0 } else { late };
+            now += Duration::from_millis(100);
+            let began = now.checked_sub(Duration::from_secs_f64(seconds)).unwrap_or(now);
+            window.answered(now, &whole(began, window.limit(), output));
+        }
+        assert_eq!(window.queueing_cuts() > 0, queue, "{late} times as late: {}", window.limit());
+    }
 }
 
 #[test]
