@@ -241,7 +241,7 @@ pub(in super::super) struct RawSticky {
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "experiment")]
 pub(in super::super) struct RawExperiment {
-    /// Who: the name of a model without `*`. Without it, the cheapest candidate that is predicted to be better by 0.02 at
+    /// Who: one of the candidates. Without it, the cheapest candidate that is predicted to be better by 0.02 at
     /// no more than 1.5 times the cost.
     pub(in super::super) challenger: Option<String>,
     /// The share of requests that it answers too. From 0 to 1.

@@ -123,7 +123,7 @@ fn route(context: &mut Context<'_>, path: &FieldPath, name: &str, raw: &RawRoute
         safety: raw.safety.map(Into::into),
         escalation: escalation(context, path, raw),
         sticky: sticky(context, path, raw),
-        experiment: raw.experiment.as_ref().map(|given| experiment(context, path, given, models)),
+        experiment: raw.experiment.as_ref().map(|given| experiment(context, path, given, &default.candidates, models)),
         ..default
     };
     warn(context, path, &route, models);
@@ -235,15 +235,27 @@ fn sticky(context: &mut Context<'_>, path: &FieldPath, raw: &RawRoute) -> Sticky
     }
 }
 
-fn experiment(context: &mut Context<'_>, path: &FieldPath, raw: &RawExperiment, models: &[Model]) -> Experiment {
+fn experiment(
+    context: &mut Context<'_>,
+    path: &FieldPath,
+    raw: &RawExperiment,
+    candidates: &[Arc<str>],
+    models: &[Model],
+) -> Experiment {
     let path = path.key("experiment");
-    let challenger = raw.challenger.as_deref();
+    let at = path.key("challenger");
+    let challenger = raw.challenger.as_deref().and_then(|name| model(context, &at, name, models));
+    if challenger.as_ref().is_some_and(|model| !candidates.contains(model)) {
+        let issue = Issue::new(Code::Conflict, "this model is no candidate of the route, so it would never be asked");
+        let allowed = "one of `candidates`; with `status: shadow` it answers nobody but in the shadow";
+        context.fail(&at, issue.allowed(allowed));
+    }
     let judge = match &raw.judge {
         Some(RawJudge::Model(name)) => model(context, &path.key("judge").key("model"), name, models).map(Judge::Model),
         Some(RawJudge::Signs) | None => None,
     };
     Experiment {
-        challenger: challenger.and_then(|name| model(context, &path.key("challenger"), name, models)),
+        challenger,
         share: share(context, &path.key("share"), raw.share, 1.0, 0.05),
         max_usd_per_day: raw.max_usd_per_day.map_or(MicroUsd(1_000_000), |dollars| dollars.0),
         judge: judge.unwrap_or(Judge::Signs),

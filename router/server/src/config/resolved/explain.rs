@@ -1,8 +1,9 @@
 //! Routes in words: who may be chosen for what, as far as the file says.
 
 use atp_core::{MicroUsd, Quality, Status};
+use atp_routing::bandit::Strategy;
 
-use super::{Model, Resolved, RouteRules, TargetPrice, strategy};
+use super::{Manner, Model, Resolved, RouteRules, TargetPrice, strategy};
 
 /// What a model counts for of whose quality nothing is known.
 const UNKNOWN: f64 = 0.75;
@@ -19,8 +20,11 @@ impl Resolved {
         let candidates: Vec<&Model> =
             route.candidates.iter().filter_map(|name| self.models.iter().find(|model| model.is_called(name))).collect();
         let listed = if route.listed { "" } else { ", made because no route has this name" };
-        let explores = format!("explores {}% at most", (route.explore * 1e4).round() / 1e2);
-        let mut lines = vec![format!("{}: {}, {explores}{listed}", route.name, strategy(route))];
+        let explores = match &route.manner {
+            Manner::One(Strategy::Cheapest) | Manner::Several(_) => String::new(),
+            Manner::One(_) => format!(", explores {}% at most", (route.explore * 1e4).round() / 1e2),
+        };
+        let mut lines = vec![format!("{}: {}{explores}{listed}", route.name, strategy(route))];
         let width = candidates.iter().map(|model| model.name.as_text().chars().count()).max().unwrap_or(0);
         lines.extend(candidates.iter().map(|model| {
             let name = model.name.as_text();

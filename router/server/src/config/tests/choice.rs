@@ -199,3 +199,22 @@ fn each_change_of_a_route_is_one_line_of_a_reload() {
     let lines = Resolved::describe_changes(&good(MODELS), &good(&text));
     assert_eq!(lines, ["routes.auto.candidates: \"every model\" -> [\"a\",\"b\"]"]);
 }
+
+#[test]
+fn a_check_says_who_is_good_enough_for_what() {
+    let text = format!("{MODELS}routes: {{ r: {{ candidates: [ a, b ], strategy: cheapest }} }}\n");
+    let active = text.replace(", status: fallback", "");
+    let lines = good(&active).explain_routes();
+    let expected = [
+        "r: cheapest",
+        "  a  quality 0.80, p95 900 ms, $0.10 in, $0.40 out per million tokens, context 128000, safety A",
+        "  b  quality unknown, $5.00 in, $20.00 out per million tokens",
+        "  r:fast (from 0.60): a, b",
+        "  r:balanced (from 0.75): a, b",
+        "  r:high (from 0.85): nobody is known to be good enough; the best is asked",
+        "auto: contextual, explores 5% at most, made because no route has this name",
+    ];
+    assert_eq!(lines[..7], expected);
+    // Who is only asked where nobody else is left is good enough for nothing.
+    assert_eq!(good(&text).explain_routes()[4], "  r:balanced (from 0.75): b");
+}
