@@ -153,6 +153,13 @@ pub fn hard(needs: &Needs, facts: &CandidateFacts, now: &CandidateNow) -> Option
     if matches!(now.status, Status::Shadow | Status::Retired) {
         return Some(Dropped::Status);
     }
+    barred(needs, facts, now)
+}
+
+/// Why this model may not even see the request, or could not answer it: every hard reason but its status. A model that
+/// answers in the shadow has to pass these as well.
+#[must_use]
+pub fn barred(needs: &Needs, facts: &CandidateFacts, now: &CandidateNow) -> Option<Dropped> {
     if let Some(lacking) = facts.capabilities.and_then(|offered| needs.capabilities.lacking_in(offered)) {
         return Some(Dropped::Lacks(lacking));
     }

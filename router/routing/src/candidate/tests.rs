@@ -49,6 +49,15 @@ fn shadow_and_retired_models_do_not_answer_and_fallbacks_may() {
 }
 
 #[test]
+fn who_answers_in_the_shadow_sees_no_more_than_who_answers() {
+    let shadow = CandidateNow { status: Status::Shadow, ..now() };
+    assert_eq!(barred(&needs(), &facts(), &shadow), None);
+    let secret = Needs { data_scope: Some(Arc::from("secret")), ..needs() };
+    assert_eq!(hard(&secret, &facts(), &shadow), Some(Dropped::Status));
+    assert_eq!(barred(&secret, &facts(), &shadow), Some(Dropped::DataScope));
+}
+
+#[test]
 fn the_first_capability_that_is_lacking_is_named() {
     let asks = |wanted: &[Capability]| Needs { capabilities: wanted.iter().copied().collect(), ..needs() };
     assert_eq!(reason(&asks(&[Capability::Tools])), None);
