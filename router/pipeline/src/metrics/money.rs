@@ -167,8 +167,6 @@ impl Collector for Picture {
         families.extend(ACCOUNTS.iter().map(|family| family.rows(&accounts, labels)));
         families.extend(USD.iter().map(|family| family.rows(&money, |row| row.labels.clone())));
         families.extend(TOKENS.iter().map(|family| family.rows(&counted, |row| row.labels.clone())));
-        // A thing that nothing bounds has no series.
-        families.retain(|family| !family.get_metric().is_empty());
         families
     }
 }

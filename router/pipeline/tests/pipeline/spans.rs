@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use atp_core::Qos;
 use atp_core::port::Gateway;
+use atp_core::{Exchange, Qos};
 use atp_pipeline::Snapshot;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -103,4 +103,40 @@ async fn a_choice_is_a_span_with_the_mission_s_attributes() {
     assert!(told("recorded later").contains("bandit.choice=\"m\""));
     drop(spans);
     house.closed(1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn budgets_are_spans_with_the_mission_s_attributes() {
+    use atp_core::MicroUsd;
+    use atp_pipeline::KeyLimit;
+    use atp_pipeline::snapshot::{Budget, Budgets, Per};
+
+    let spans = Spans::default();
+    let _guard = tracing::subscriber::set_default(spans.clone());
+    // Twelve ordinary answers, one that costs a hundred times as much, and one that is not covered.
+    let dear = atp_core::Usage { input: 1_000, output: 500, ..USAGE };
+    let plays = (0..12).map(|_| full("x")).chain([Play::Full(Duration::ZERO, "x".into(), Some(dear))]).collect();
+    let far = Scripted::new("far", plays);
+    let budget = Budget { cost: Some(MicroUsd(12 * COST + 2_000)), tokens: None, per: Per::Day };
+    let budgets = Budgets { keys: vec![vec![budget]], ..Budgets::default() };
+    let keys = vec![KeyLimit { key: "a".into(), rate: None }];
+    let house = House::new(&[&far], &Snapshot { keys, budgets, ..snapshot(vec![model("m", &[&far])]) });
+    let ask = || Exchange {
+        fields: atp_core::Fields { max_tokens: Some(5), ..atp_core::Fields::default() },
+        ..from("a", Qos::Silver, chat("m"))
+    };
+    for _ in 0..13 {
+        assert!(house.ask(ask()).await.result.is_ok());
+    }
+    assert!(house.ask(ask()).await.result.is_err());
+    let spans = spans.0.lock().unwrap();
+    for (name, attributes) in [
+        ("budget.check", &["budget.accounts=1", "budget.tokens=", "budget.usd_micros="][..]),
+        ("budget.denied", &["budget.reason=\"the budget of the key `a`"]),
+        ("budget.spike_detected", &["budget.whose=\"key\"", "budget.name=\"a\"", "budget.z="]),
+    ] {
+        let told = spans.get(name).unwrap_or_else(|| panic!("no span {name} among {:?}", spans.keys()));
+        assert!(attributes.iter().all(|attribute| told[0].contains(attribute)), "{told:?}");
+    }
+    assert_eq!((spans["budget.check"].len(), spans["budget.denied"].len()), (14, 1));
 }
