@@ -1,6 +1,7 @@
 """`/v1/ask` and `/v1/plan`: messages, framings, one piece, errors, and the plan that they share."""
 
 import asyncio
+import hashlib
 import json
 
 import pytest
@@ -23,7 +24,8 @@ async def test_an_ask_is_a_plan_chunks_and_a_final_message(router, provider, acm
     assert plan["roles"][0] == {"role": "primary", "model": "middle"}
     assert [candidate["model"] for candidate in plan["candidates"]] == ["middle", "large"]
     assert all(candidate.keys() == {"model", "cost_per_1k", "quality_pred", "latency_p95"} for candidate in plan["candidates"])
-    assert len(plan["prompt_hash"]) == 16 and plan["plan_id"] == head["x-atp-plan"] == head["x-request-id"]
+    assert plan["prompt_hash"] == hashlib.sha256(b"Tell me a story about a fox").hexdigest()[:16]
+    assert plan["plan_id"] == head["x-atp-plan"] == head["x-request-id"]
     assert (head["x-atp-chosen-model"], head["x-atp-provider"]) == ("middle", "up")
     assert [chunk["seq"] for chunk in chunks] == list(range(1, len(chunks) + 1)) and len(chunks) >= 2
     assert {(chunk["type"], chunk["model"]) for chunk in chunks} == {("chunk", "middle")}
