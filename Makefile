@@ -57,7 +57,7 @@ check: $(DENY) ## format, clippy, tidy, dependencies, docs: warnings are errors
 bench: ## compare with a direct connection and with nginx, in one run
 	tools/bench $(ARGS)
 
-lab: ## the simulation laboratory: flow control measured, docs/flow-control.md and its plots written anew
+lab: ## the simulation laboratory: docs/flow-control.md, docs/routing.md and their plots written anew
 	cargo run --package atp-lab --profile $(PROFILE) --locked -- docs
 
 bench-micro: ## criterion: scan, splice, stream tap, error bodies, ledger, decisions

@@ -5,23 +5,24 @@
 //! same of a request whoever asks it.
 
 mod change;
+mod cold;
 mod drift;
 mod policy;
 mod run;
 mod steady;
 mod world;
 
-use crate::paper::{Section, percent, summary};
+use crate::paper::{Aim, Section, percent, summary};
 use crate::plot::Ink;
 use crate::scenario::Scale;
-use policy::Way;
+use policy::{EXPLORE, Way};
 use run::Run;
 
 /// The folder of the page's plots, and the page's name.
 pub const PAGE: &str = "routing";
 
-const CHAPTERS: [(&str, fn(Scale) -> Section); 3] =
-    [("steady", steady::play), ("drift", drift::play), ("change", change::play)];
+const CHAPTERS: [(&str, fn(Scale) -> Section); 4] =
+    [("steady", steady::play), ("drift", drift::play), ("change", change::play), ("cold", cold::play)];
 
 /// Plays every chapter, or the one of this name.
 #[must_use]
@@ -52,6 +53,13 @@ type Runs = (Way, Vec<Run>);
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     let count = values.len().max(1) as f64;
     values.sum::<f64>() / count
+}
+
+/// The requests that explored are what was configured, but for chance: three deviations of as many tosses of a coin.
+fn explored(what: String, runs: &[Run]) -> Aim {
+    let count: usize = runs.iter().map(|run| run.rows.len()).sum();
+    let chance = 3.0 * (EXPLORE * (1.0 - EXPLORE) / count.max(1) as f64).sqrt();
+    Aim::at_most(what, EXPLORE + chance, mean(runs.iter().map(Run::explored)), percent)
 }
 
 /// How lines are told apart: ours first, the others by place.

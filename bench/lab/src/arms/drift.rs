@@ -2,10 +2,10 @@
 
 use atp_routing::bandit::Strategy;
 
-use super::policy::{EXPLORE, Stated, Way};
-use super::run::{Run, run};
+use super::policy::{Stated, Way};
+use super::run::run;
 use super::world::{Fate, World, models};
-use super::{HEAD, Runs, common, ink, mean, seeds, slices};
+use super::{HEAD, Runs, common, explored, ink, mean, seeds, slices};
 use crate::paper::{Aim, Drawing, Section, Table, percent};
 use crate::plot::{Panel, Plot, Scale as Axes, Series};
 use crate::scenario::Scale;
@@ -44,8 +44,7 @@ fn aims(all: &[Runs]) -> Vec<Aim> {
         .map(|way| Aim::at_least(format!("reward under drift, beside {}", way.name()), reward(way), ours, percent))
         .collect();
     let runs = all.first().map(|(_, runs)| runs.as_slice()).unwrap_or_default();
-    let explored = mean(runs.iter().map(Run::explored));
-    aims.push(Aim::at_most("requests spent on exploration under drift", EXPLORE, explored, percent));
+    aims.push(explored("requests that explored, under drift".to_owned(), runs));
     aims
 }
 

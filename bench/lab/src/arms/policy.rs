@@ -154,8 +154,7 @@ struct Random(StdRng);
 
 impl Policy for Random {
     fn choose(&mut self, _request: &Request, arms: &[ArmNow]) -> Chosen {
-        let arm = self.0.random_range(0..arms.len().max(1));
-        Chosen { arm, explored: true, spread: 1.0 }
+        Chosen { arm: any(arms, &mut self.0), explored: true, spread: 1.0 }
     }
 
     fn learn(&mut self, _lesson: &Lesson) {}
@@ -167,9 +166,15 @@ fn value(request: &Request, now: &ArmNow, quality: f64) -> f64 {
     weights.quality * quality + weights.cost * now.cost + weights.latency * now.latency
 }
 
-fn highest(values: impl Iterator<Item = f64>) -> usize {
-    let best = values.enumerate().fold((0, f64::NEG_INFINITY), |best, one| if one.1 > best.1 { one } else { best });
-    best.0
+fn highest(arms: &[ArmNow], value: impl Fn(&ArmNow) -> f64) -> usize {
+    let values = arms.iter().map(|now| (now.arm, value(now)));
+    values.fold((0, f64::NEG_INFINITY), |best, one| if one.1 > best.1 { one } else { best }).0
+}
+
+/// Any of them.
+fn any(arms: &[ArmNow], chance: &mut StdRng) -> usize {
+    let place = chance.random_range(0..arms.len().max(1));
+    arms.get(place).map_or(0, |now| now.arm)
 }
 
 /// Epsilon-greedy per kind of work: the best mean, and any with the probability that ours may spend.
@@ -188,9 +193,9 @@ impl Policy for Greedy {
             // What is stated counts as one score.
             (sum + self.stated.get(now.arm).copied().unwrap_or(0.75)) / (count + 1.0)
         };
-        let greedy = highest(arms.iter().map(|now| value(request, now, mean(now))));
+        let greedy = highest(arms, |now| value(request, now, mean(now)));
         if self.chance.random::<f64>() < EXPLORE {
-            let arm = self.chance.random_range(0..arms.len().max(1));
+            let arm = any(arms, &mut self.chance);
             return Chosen { arm, explored: arm != greedy, spread: EXPLORE };
         }
         Chosen { arm: greedy, explored: false, spread: EXPLORE }
@@ -258,7 +263,7 @@ impl Policy for Bounds {
             let bonus = (2.0 * all.max(1.0).ln() / cell(now).1.max(1e-3)).sqrt();
             mean(now) + request.weights.normal().quality * bonus
         };
-        let (arm, greedy) = (highest(arms.iter().map(bound)), highest(arms.iter().map(mean)));
+        let (arm, greedy) = (highest(arms, bound), highest(arms, mean));
         let explored = arm != greedy;
         Chosen { arm, explored, spread: if explored { 1.0 } else { 0.0 } }
     }

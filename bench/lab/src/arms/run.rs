@@ -35,7 +35,6 @@ type Later = BinaryHeap<Reverse<(u64, usize)>>;
 pub(super) fn run(world: &World, way: Way) -> Run {
     let traffic = world.traffic();
     let mut policy = way.policy(world, &traffic);
-    let arms: Vec<ArmNow> = (0..world.models.len()).map(|arm| world.now(arm)).collect();
     let (mut later, mut lessons): (Later, Vec<Lesson>) = (Later::new(), Vec::new());
     let rows = traffic.iter().map(|request| {
         while later.peek().is_some_and(|Reverse((due, _))| *due <= request.now_ms) {
@@ -44,6 +43,7 @@ pub(super) fn run(world: &World, way: Way) -> Run {
                 policy.learn(lesson);
             }
         }
+        let arms: Vec<ArmNow> = world.offered(request.place).map(|arm| world.now(arm)).collect();
         let chosen = policy.choose(request, &arms);
         for lesson in taught(world, chosen.arm, request) {
             later.push(Reverse((lesson.now_ms, lessons.len())));

@@ -16,8 +16,8 @@ pub(super) const KINDS: usize = 5;
 const SHARES: [f64; KINDS] = [0.35, 0.2, 0.15, 0.15, 0.15];
 /// Milliseconds between requests, on average.
 const GAP: f64 = 1_000.0;
-/// This share of the answers gets a score.
-const SCORED: f64 = 0.3;
+/// This share of the answers gets a score, where nothing else is said.
+pub(super) const SCORED: f64 = 0.3;
 /// After so many milliseconds, on average.
 const DELAY: f64 = 120_000.0;
 /// When everything begins: some moment in 2026.
@@ -52,6 +52,8 @@ pub(super) enum Fate {
     Swap(usize, [usize; 2]),
     /// From this request on one is better by this much (or worse, where it is negative).
     Shift(usize, usize, f64),
+    /// One is there only from this request on.
+    Join(usize, usize),
 }
 
 /// All models and their fate.
@@ -61,6 +63,8 @@ pub(super) struct World {
     pub(super) fate: Fate,
     pub(super) requests: usize,
     pub(super) seed: u64,
+    /// The share of the answers that get a score.
+    pub(super) scored: f64,
 }
 
 /// A request.
@@ -124,7 +128,7 @@ pub(super) fn rivals() -> Vec<Model> {
 
 impl World {
     pub(super) const fn new(models: Vec<Model>, fate: Fate, requests: usize, seed: u64) -> Self {
-        Self { models, fate, requests, seed }
+        Self { models, fate, requests, seed, scored: SCORED }
     }
 
     /// Every request, in the order of time.
@@ -157,7 +161,7 @@ impl World {
         let kind = usize::from(request.context.cluster);
         let at = request.place;
         let (arm, shift) = match self.fate {
-            Fate::Steady => (arm, 0.0),
+            Fate::Steady | Fate::Join(..) => (arm, 0.0),
             Fate::Drift(size) => (arm, size * self.wave(arm, at)),
             Fate::Swap(from, [one, two]) if at >= from && arm == one => (two, 0.0),
             Fate::Swap(from, [one, two]) if at >= from && arm == two => (one, 0.0),
@@ -196,9 +200,18 @@ impl World {
         whole * self.models.get(arm).map_or(0.0, |model| model.served)
     }
 
+    /// Who may be asked.
+    pub(super) fn offered(&self, place: usize) -> impl Iterator<Item = usize> {
+        let missing = match self.fate {
+            Fate::Join(from, arm) if place < from => Some(arm),
+            _ => None,
+        };
+        (0..self.models.len()).filter(move |arm| Some(*arm) != missing)
+    }
+
     /// Who is best, and with what.
     pub(super) fn best(&self, request: &Request) -> (usize, f64) {
-        let values = (0..self.models.len()).map(|arm| (arm, self.value(arm, request)));
+        let values = self.offered(request.place).map(|arm| (arm, self.value(arm, request)));
         values.fold((0, f64::NEG_INFINITY), |best, one| if one.1 > best.1 { one } else { best })
     }
 
@@ -210,7 +223,7 @@ impl World {
         if chance.random::<f64>() >= served {
             return Outcome { served: false, ended_ms, score: None };
         }
-        let scored = chance.random::<f64>() < SCORED;
+        let scored = chance.random::<f64>() < self.scored;
         let told_ms = ended_ms + exponential(DELAY, &mut chance) as u64;
         let quality = self.quality(arm, request);
         // Half of the scores are thumbs, half are grades; both are right on average.

@@ -22,6 +22,8 @@ pub(super) struct Arm {
     pub(super) model: Model,
     change: Change,
     served: Mean,
+    /// What follows from `served`.
+    reliability: Guess,
     places: Vec<Place>,
 }
 
@@ -48,12 +50,19 @@ pub(super) fn place(cluster: u16) -> usize {
 
 impl Arm {
     pub(super) fn new(prior: Prior) -> Self {
-        Self { model: Model::new(prior), change: Change::default(), served: Mean::default(), places: Vec::new() }
+        let served = Mean::default();
+        Self {
+            model: Model::new(prior),
+            change: Change::default(),
+            served,
+            reliability: served.share(),
+            places: Vec::new(),
+        }
     }
 
     /// Mean and variance of the share of requests that it answers: a Beta posterior.
-    pub(super) fn reliability(&self) -> Guess {
-        beta((SERVED, SERVED_WEIGHT), (self.served.sum, self.served.count))
+    pub(super) const fn reliability(&self) -> Guess {
+        self.reliability
     }
 
     /// The quality at a cluster as a Beta posterior over that cluster's scores alone.
@@ -80,6 +89,7 @@ impl Arm {
         if let Some(served) = lesson.served {
             self.served.fade(1.0 - 1.0 / SERVED_MEMORY);
             self.served.add(if served { 1.0 } else { 0.0 });
+            self.reliability = self.served.share();
         }
         let Some(place) = self.places.get_mut(cluster) else { return };
         place.pulls += if lesson.served.is_some() { 1.0 } else { 0.0 };
@@ -118,6 +128,7 @@ impl Arm {
     pub(super) fn fade(&mut self, factor: f64) {
         self.model.fade(factor);
         self.served.fade(factor);
+        self.reliability = self.served.share();
         for place in &mut self.places {
             place.pulls *= factor;
             place.cost.fade(factor);
@@ -129,6 +140,11 @@ impl Arm {
 impl Mean {
     pub(super) fn value(self) -> Option<f64> {
         (self.count > 0.0).then(|| unit(self.sum / self.count))
+    }
+
+    /// A Beta posterior over a share of requests served.
+    fn share(self) -> Guess {
+        beta((SERVED, SERVED_WEIGHT), (self.sum, self.count))
     }
 
     fn add(&mut self, value: f64) {

@@ -91,8 +91,9 @@ impl Brain {
         dice: &mut impl Rng,
     ) -> Option<Pick> {
         let ask = Ask { context: clean(context), weights: sane(weights), fresh: self.fresh(now_ms) };
+        let mut scored: SmallVec<[Scored; 8]> = SmallVec::with_capacity(arms.len());
         let known = arms.iter().filter_map(|now| Some((now, self.arms.get(now.arm)?)));
-        let mut scored: SmallVec<[Scored; 8]> = known.map(|(now, arm)| self.scored(&ask, now, arm)).collect();
+        known.for_each(|(now, arm)| scored.push(self.scored(&ask, now, arm)));
         let greedy = spread::highest(&scored);
         let cap = unit(self.rules.explore);
         match self.rules.strategy {

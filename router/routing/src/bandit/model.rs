@@ -21,7 +21,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Context;
-use super::matrix::{Matrix, Vector, ZERO, ZEROS, add_outer, add_scaled, dot, inverse, times};
+use super::matrix::{Half, Matrix, Vector, ZERO, ZEROS, add_outer, add_scaled, dot, inverse, times};
 
 /// A feature is expected to move a score by about `deviation of the noise / sqrt(this)`: 0.12 at 0.2.
 const FEATURE_PRECISION: f64 = 3.0;
@@ -43,7 +43,7 @@ const LEAST_NOISE: f64 = 0.02;
 pub(super) struct Model {
     data: Data,
     /// The inverse of what is left of the precision matrix once the offsets are eliminated.
-    spread: Matrix,
+    spread: Half,
     theta: Vector,
     /// The variance of one score about its mean.
     variance: f64,
@@ -82,7 +82,7 @@ struct Cell {
 }
 
 /// A normal belief about a quality at one request.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Guess {
     pub(super) mean: f64,
     pub(super) variance: f64,
@@ -98,7 +98,7 @@ impl Prior {
 
 impl From<Data> for Model {
     fn from(data: Data) -> Self {
-        let mut model = Self { data, spread: ZEROS, theta: ZERO, variance: NOISE * NOISE };
+        let mut model = Self { data, spread: Half::of(&ZEROS), theta: ZERO, variance: NOISE * NOISE };
         model.solve();
         model
     }
@@ -154,7 +154,7 @@ impl Model {
             None => (context.x, 1.0 / CLUSTER_PRECISION, 0.0),
         };
         let effect = dot(&z, &self.theta) + offset;
-        let spread = dot(&z, &times(&self.spread, &z)) + own;
+        let spread = self.spread.square(&z) + own;
         let (effect, spread) =
             if fresh < 1.0 { self.faded((effect, spread), context, fresh) } else { (effect, spread) };
         Guess { mean: super::unit(self.data.prior.mean + effect), variance: spread.max(0.0) * self.noise() }
@@ -263,8 +263,9 @@ impl Model {
             add_outer(&mut precision, -own, &cell.x);
             add_scaled(&mut sum, -own * cell.y, &cell.x);
         }
-        self.spread = inverse(&precision);
-        self.theta = times(&self.spread, &sum);
+        let inverse = inverse(&precision);
+        self.theta = times(&inverse, &sum);
+        self.spread = Half::of(&inverse);
         let (errors, count) = self.data.noise;
         let variance = (NOISE * NOISE * NOISE_WEIGHT + errors) / (NOISE_WEIGHT + count);
         self.variance = variance.max(LEAST_NOISE * LEAST_NOISE);

@@ -40,8 +40,10 @@ pub(super) fn matched(scored: &mut [Scored], best: usize, cap: f64) {
     let Some(greedy) = scored.get(best).map(|one| one.terms) else { return };
     let variance = greedy.bonus * greedy.bonus;
     for one in scored.iter_mut() {
-        let deviation = (variance + one.terms.bonus * one.terms.bonus).sqrt();
-        one.terms.probability = better((greedy.score - one.terms.score) / deviation.max(1e-9));
+        let gap = greedy.score - one.terms.score;
+        let both = (variance + one.terms.bonus * one.terms.bonus).max(1e-18);
+        // Beyond six deviations the tail is nothing, and needs no root.
+        one.terms.probability = if gap * gap > 36.0 * both { 0.0 } else { better(gap / both.sqrt()) };
     }
     capped(scored, best, cap);
 }
@@ -52,19 +54,16 @@ pub(super) fn capped(scored: &mut [Scored], best: usize, cap: f64) {
     if others == 0 || cap <= 0.0 {
         return certain(scored, best);
     }
-    let weights = scored.iter().enumerate().filter(|(place, _)| *place != best);
-    let wanted: f64 = weights.map(|(_, one)| one.terms.probability).sum();
+    let all: f64 = scored.iter().map(|one| one.terms.probability).sum();
+    let wanted = (all - scored.get(best).map_or(0.0, |one| one.terms.probability)).max(0.0);
     let floor = FLOOR * cap;
     let factor = if wanted > cap - floor { (cap - floor) / wanted } else { 1.0 };
-    let (each, mut sum) = (floor / others as f64, 0.0);
-    for (place, one) in scored.iter_mut().enumerate() {
-        if place != best {
-            one.terms.probability = each + factor * one.terms.probability;
-            sum += one.terms.probability;
-        }
+    let each = floor / others as f64;
+    for one in scored.iter_mut() {
+        one.terms.probability = each + factor * one.terms.probability;
     }
     if let Some(one) = scored.get_mut(best) {
-        one.terms.probability = (1.0 - sum).max(0.0);
+        one.terms.probability = (1.0 - floor - factor * wanted).max(0.0);
     }
 }
 
