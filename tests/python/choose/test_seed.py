@@ -44,7 +44,7 @@ const response = await fetch('/v1/ask', {
 // Parse streaming response
 for await (const chunk of response.body) {
   const msg = JSON.parse(chunk);
-  
+\x20\x20
   if (msg.type === "plan") {
     console.log("Experiment roles:", msg.roles);
     // Output: [
