@@ -54,13 +54,14 @@ fn against(evaluation: &Evaluation, brush: Brush) -> String {
     let mut text =
         format!("\n{} with the other configuration\n", brush.paint(Style::Bold, &harmless(&evaluation.route)));
     text += &format!(
-        "  {} of {} decisions count ({} sticky, {} beyond what was drawn, {} without an outcome); they weigh as {:.0}\n",
+        "  {} of {} decisions count ({} sticky, {} beyond what was drawn, {} without an outcome)\n  they weigh as {:.0} of its own; {} of them were scored or failed\n",
         grouped(evaluation.used),
         grouped(evaluation.choices),
         grouped(evaluation.sticky),
         grouped(evaluation.unsupported),
         grouped(evaluation.unknown),
-        evaluation.effective
+        evaluation.effective,
+        grouped(evaluation.scored)
     );
     for model in &evaluation.strangers {
         text += &format!("  {} is not in the journal: nothing can be said of it\n", harmless(model));

@@ -8,7 +8,8 @@
 //! - *SNIPS*, self-normalised (Swaminathan and Joachims 2015): the sum of `w r` over the sum of `w`. Slightly
 //!   biased, and steadier.
 //! - *DR*, doubly robust (Dudik, Langford and Li 2011): the mean of `w (r - g) + sum of q g`, where `g` is the reward that
-//!   the bandit expected at that moment. As unbiased as IPS, and closer the better `g` is.
+//!   the bandit expected at that moment. As unbiased as IPS, and closer the better `g` is. In the same way an expected score stands
+//!   for one that was not told.
 //!
 //! The other way learns as it would have: it begins with the knowledge of the logged one and is taught the logged
 //! lessons. So its probabilities depend on the past alone, and what is estimated is the mean worth of the choices that
@@ -19,7 +20,7 @@
 //!
 //! *Who is counted.* Choices that were drawn freely, as far as the other way draws nobody that could not have been
 //! drawn. Sticky ones are left out: what they were bound by depends on who was bound before. Where an answer was
-//! never scored its reward is unknown; the others of its model stand for it, which is right as long as whether a score is
+//! never scored its quality is unknown; the others of its model stand for it, which is right as long as whether a score is
 //! told does not depend on how good the answer was.
 
 use std::collections::HashMap;
@@ -56,6 +57,8 @@ pub struct Evaluation {
     pub choices: u64,
     /// Those that count.
     pub used: u64,
+    /// Those of them whose answer was scored, or failed.
+    pub scored: u64,
     /// Those that were sticky.
     pub sticky: u64,
     /// Those of which nothing was learnt: cancelled, under way at the end, or answered by nobody.
@@ -194,13 +197,8 @@ impl Case {
                     weights.quality * terms.quality + weights.cost * terms.cost + weights.latency * terms.latency;
                 let expected = (terms.reliability * worth).clamp(0.0, 1.0);
                 let model = self.model(arm)?;
-                Some(Side {
-                    model,
-                    chosen: arm == chosen,
-                    logged: terms.probability,
-                    other: *other.get(arm)?,
-                    expected,
-                })
+                let (logged, other) = (terms.probability, *other.get(arm)?);
+                Some(Side { model, chosen: arm == chosen, logged, other, expected, quality: terms.quality })
             })
             .filter(|side| side.logged > 0.0 || side.other > 0.0)
             .collect();
@@ -256,6 +254,7 @@ impl Case {
             route: self.other.rules.route.clone(),
             choices: self.choices,
             used: rows.len() as u64,
+            scored: rows.iter().filter(|row| row.stands_for > 0.0).count() as u64,
             sticky: self.sticky,
             unknown: self.choices - self.sticky - self.unsupported - free + (free - rows.len() as u64),
             unsupported: self.unsupported,

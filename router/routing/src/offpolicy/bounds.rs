@@ -53,14 +53,14 @@ fn count(rows: &[Row]) -> f64 {
     rows.len() as f64
 }
 
-/// To how many unweighted rows these amount.
+/// To how many choices of the other way's own these amount.
 pub(super) fn effective(rows: &[Row]) -> f64 {
-    let (sum, squares) = rows.iter().map(weight).fold((0.0, 0.0), |(sum, squares), w| (sum + w, squares + w * w));
+    let drawn = |row: &Row| row.sides.iter().find(|side| side.chosen).map_or(0.0, |side| side.other / side.logged);
+    let (sum, squares) = rows.iter().map(drawn).fold((0.0, 0.0), |(sum, squares), w| (sum + w, squares + w * w));
     if squares > 0.0 { sum * sum / squares } else { 0.0 }
 }
 
-/// What the variance of a row's variable is at most, as far as probabilities alone tell: `sum of q^2 / p`. It is known
-/// before the draw.
+/// What the square of the weighted reward is at most, as far as it is known before the draw: `sum of q^2 / p`.
 fn expected_square(row: &Row) -> f64 {
     let square = |(side, most): (&Side, &f64)| side.other * side.other / side.logged * most;
     row.sides.iter().zip(&row.most).map(square).sum()
@@ -87,33 +87,77 @@ pub(super) fn ips(rows: &[Row]) -> Estimate {
     between(of(|row| row.reward), of(|row| 1.0 - row.reward))
 }
 
-/// The doubly robust estimate. What is expected is cut where a weight would make the variable fall below `-k`; any
-/// expectation leaves the mean what it is.
+/// The doubly robust estimate. For the bounds, what is expected is cut where a weight would make the variable fall below
+/// `-k`: any expectation leaves the mean what it is. The estimate itself needs no cut.
 pub(super) fn dr(rows: &[Row]) -> Estimate {
-    let k = (count(rows).sqrt() / 4.0).max(1.0);
-    let of = |reward: fn(f64) -> f64| {
+    let k = (count(rows).sqrt() / 2.0).max(1.0);
+    let bound = |face: Face| {
         // Moved and scaled so that it begins at 0 and its mean is at most 1.
         let value = |row: &Row| {
-            let square = expected_square(row) / ((k + 1.0) * (k + 1.0));
-            Value { is: (robust(row, k, reward) + k) / (k + 1.0), square }
+            let square = policy_square(row) / ((k + 1.0) * (k + 1.0));
+            Value { is: (robust(row, k, face).max(-k) + k) / (k + 1.0), square }
         };
-        let values: Vec<Value> = rows.iter().map(value).collect();
-        let back = |value: f64| value * (k + 1.0) - k;
-        (back(mean(&values)), back(lower(&values)))
+        lower(&rows.iter().map(value).collect::<Vec<_>>()) * (k + 1.0) - k
     };
-    between(of(|reward| reward), of(|reward| 1.0 - reward))
+    let mean = rows.iter().map(|row| robust(row, f64::INFINITY, Face::Reward)).sum::<f64>() / count(rows);
+    let Estimate { low, high, .. } = between((mean, bound(Face::Reward)), (mean, bound(Face::Rest)));
+    let mean = if low < high { mean.clamp(low, high) } else { mean };
+    Estimate { mean, low, high }
 }
 
-/// The doubly robust variable of a row, at least `-k`.
-fn robust(row: &Row, k: f64, reward: fn(f64) -> f64) -> f64 {
-    let expects = |side: &Side, most: &f64| {
-        let largest = side.other / side.logged * most;
-        if largest > 0.0 { reward(side.expected).min(k / largest) } else { 0.0 }
+/// What is estimated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Face {
+    /// The reward.
+    Reward,
+    /// What is left of it to 1.
+    Rest,
+}
+
+impl Face {
+    fn of(self, reward: f64) -> f64 {
+        match self {
+            Self::Reward => reward,
+            Self::Rest => 1.0 - reward,
+        }
+    }
+}
+
+/// The doubly robust variable of a row, at least `-k`. It is so twice over: the reward of the one that was drawn
+/// corrects what was expected of all, and a score that was told corrects the one that was expected for all
+/// answers of its model, so that what is known of every answer (did it fail, its cost, its latency) counts for every one.
+fn robust(row: &Row, k: f64, face: Face) -> f64 {
+    let expects = |side: &Side| {
+        let weight = side.other / side.logged;
+        if weight > 0.0 { face.of(side.expected).min(k / (2.0 * weight)) } else { 0.0 }
     };
-    let sides = || row.sides.iter().zip(&row.most);
-    let expected: f64 = sides().map(|(side, most)| side.other * expects(side, most)).sum();
-    let chosen = sides().find(|(side, _)| side.chosen).map_or(0.0, |(side, most)| expects(side, most));
-    weight(row) * (reward(row.reward) - chosen) + expected
+    let expected: f64 = row.sides.iter().map(|side| side.other * expects(side)).sum();
+    let Some(chosen) = row.sides.iter().find(|side| side.chosen) else { return expected };
+    let weight = chosen.other / chosen.logged;
+    weight * (observed(row, k, weight, face) - expects(chosen)) + expected
+}
+
+/// The reward, as far as it is known, with what was expected of the score where that was not told. Where no score of a
+/// model was ever told, nothing is expected of it: neither that it is good nor that it is bad.
+fn observed(row: &Row, k: f64, weight: f64, face: Face) -> f64 {
+    let Some(parts) = row.parts else { return face.of(0.0) };
+    let parts = if face == Face::Rest { parts.mirrored() } else { parts };
+    if parts.stands <= 0.0 {
+        return parts.rest;
+    }
+    let spread = 2.0 * weight * parts.share * (parts.stands - 1.0);
+    let guess = if spread > 0.0 { parts.expected.min(k / spread) } else { parts.expected };
+    let correction = parts.score.map_or(0.0, |score| parts.stands * (score - guess));
+    parts.rest + parts.share * (guess + correction)
+}
+
+/// What the square of the doubly robust variable is about, as far as it is known before the draw.
+fn policy_square(row: &Row) -> f64 {
+    let share = row.parts.map_or(0.0, |parts| parts.share);
+    let square = |(side, most): (&Side, &f64)| {
+        side.other * side.other / side.logged * (1.0 + share * share * (most - 1.0) / 4.0)
+    };
+    row.sides.iter().zip(&row.most).map(square).sum()
 }
 
 /// The self-normalised estimate. Its bounds are the normal ones of a ratio of sums, with two margins, because they are

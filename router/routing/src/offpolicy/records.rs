@@ -21,6 +21,8 @@ pub(super) struct Side {
     pub(super) other: f64,
     /// The reward that was expected of it.
     pub(super) expected: f64,
+    /// The quality that was.
+    pub(super) quality: f64,
 }
 
 /// A choice, and what was learnt of it so far.
@@ -47,6 +49,31 @@ pub(super) struct Row {
     pub(super) stands_for: f64,
     /// The most that `stands_for` could have been, for each side.
     pub(super) most: Vec<f64>,
+    /// What the reward is made of; `None` where the answer failed.
+    pub(super) parts: Option<Parts>,
+}
+
+/// The parts of the reward of an answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Parts {
+    /// What cost and latency make of it; known of every answer.
+    pub(super) rest: f64,
+    /// What a score of 1 adds to that.
+    pub(super) share: f64,
+    /// The score, where it was told.
+    pub(super) score: Option<f64>,
+    /// The score that was expected beforehand.
+    pub(super) expected: f64,
+    /// For how many answers of the same model each told score stands; 0 where none was told.
+    pub(super) stands: f64,
+}
+
+impl Parts {
+    /// The same of what is left to 1.
+    pub(super) fn mirrored(self) -> Self {
+        let rest = (1.0 - self.rest - self.share).max(0.0);
+        Self { rest, score: self.score.map(|score| 1.0 - score), expected: 1.0 - self.expected, ..self }
+    }
 }
 
 impl Record {
@@ -75,17 +102,21 @@ impl Record {
         self.scores.1 > 0.0
     }
 
-    /// Nothing where it failed; else the weighted mean of what is known, the score among it.
-    fn reward(&self) -> f64 {
-        if self.served != Some(true) {
-            return 0.0;
-        }
-        let quality = self.is_told().then(|| self.scores.0 / self.scores.1.max(f64::MIN_POSITIVE));
+    fn score(&self) -> Option<f64> {
+        self.is_told().then(|| (self.scores.0 / self.scores.1.max(f64::MIN_POSITIVE)).clamp(0.0, 1.0))
+    }
+
+    /// The reward is the weighted mean of the score and of what is known of cost and latency.
+    fn parts(&self, stands: f64) -> Parts {
         let weights = self.weights;
-        let parts = [(weights.quality, quality), (weights.cost, self.cost), (weights.latency, self.latency)];
-        let known = parts.into_iter().filter_map(|(weight, part)| part.map(|part| (weight, part)));
-        let (sum, all) = known.fold((0.0, 0.0), |(sum, all), (weight, part)| (sum + weight * part, all + weight));
-        if all > 0.0 { (sum / all).clamp(0.0, 1.0) } else { 0.0 }
+        let known = [(weights.cost, self.cost), (weights.latency, self.latency)];
+        let known = known.into_iter().filter_map(|(weight, part)| part.map(|part| (weight, part)));
+        let (sum, all) =
+            known.fold((0.0, weights.quality), |(sum, all), (weight, part)| (sum + weight * part, all + weight));
+        let all = if all > 0.0 { all } else { 1.0 };
+        let expected = self.sides.iter().find(|side| side.chosen).map_or(0.0, |side| side.quality);
+        let (rest, share) = ((sum / all).clamp(0.0, 1.0), (weights.quality / all).clamp(0.0, 1.0));
+        Parts { rest, share, score: self.score(), expected: expected.clamp(0.0, 1.0), stands }
     }
 }
 
@@ -116,7 +147,9 @@ pub(super) fn rows(records: &[Record], models: usize) -> Vec<Row> {
         let known = record.served?;
         let stands_for = if known { if record.is_told() { stands(model) } else { 0.0 } } else { 1.0 };
         let most = record.sides.iter().map(|side| stands(side.model).max(1.0)).collect();
-        Some(Row { sides: record.sides.clone(), reward: record.reward(), stands_for, most })
+        let parts = known.then(|| record.parts(stands(model)));
+        let reward = parts.map_or(0.0, |parts| parts.rest + parts.share * parts.score.unwrap_or(0.0));
+        Some(Row { sides: record.sides.clone(), reward: reward.clamp(0.0, 1.0), stands_for, most, parts })
     };
     records.iter().filter_map(row).collect()
 }

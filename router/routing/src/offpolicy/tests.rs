@@ -41,7 +41,7 @@ fn now() -> Vec<CandidateNow> {
 
 fn needs() -> Needs {
     Needs {
-        max_cost: Some(MicroUsd(400)),
+        max_cost: Some(MicroUsd(200)),
         weights: Weights { quality: 0.7, cost: 0.3, latency: 0.0 },
         ..Needs::of(Quality::Fast)
     }
@@ -67,7 +67,7 @@ fn request(number: u64, dice: &mut StdRng) -> Request {
 
 /// The expected reward of a model for a kind of work.
 fn truth(arm: usize, cluster: u16, weights: Weights) -> f64 {
-    let cost = 1.0 - COST[arm] as f64 / 400.0;
+    let cost = 1.0 - COST[arm] as f64 / 200.0;
     RELIABLE[arm] * (weights.quality * QUALITY[arm][usize::from(cluster)] + weights.cost * cost)
 }
 
