@@ -24,12 +24,22 @@ ANSWER = {
 AT_ONCE = {"min_delay": "0s"}
 
 
+CHUNKS = [{"role": "assistant", "content": "Hi."}, {}]
+
+
 class Provider:
-    """Answers chat completions as it is told at the moment: `status`, after `delay` seconds, and not while it is held."""
+    """Answers chat completions as it is told at the moment: `status`, after `delay` seconds, and not while it is held.
+
+    With `capacity` it refuses what is more. With `slots` it works on so many at a time; `line` more wait, and the
+    others are refused. With `late` every so many of its answers come so many seconds later than the others.
+    """
 
     def __init__(self):
         self.status, self.delay, self.capacity = 200, 0.0, None
+        self.slots, self.line, self.busy, self.freed = None, 0, 0, asyncio.Condition()
+        self.late = None
         self.asked, self.open, self.most, self.left = 0, 0, 0, 0
+        self.served, self.refused = 0, 0
         self.free = asyncio.Event()
         self.free.set()
         self.tasks = set()
@@ -63,29 +73,48 @@ class Provider:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-                await reader.readexactly(int(head.split("content-length: ")[1].split("\r\n")[0]))
+                body = await reader.readexactly(int(head.split("content-length: ")[1].split("\r\n")[0]))
+                stream = json.loads(body).get("stream", False)
                 self.asked += 1
                 self.open += 1
                 self.most = max(self.most, self.open)
                 try:
-                    status = self.status if self.capacity is None or self.open <= self.capacity else 429
-                    if not await self.waited(reader, status):
+                    status = self.status if self.has_room() else 429
+                    if not await self.worked(reader, status):
                         self.left += 1
                         return
                 finally:
                     self.open -= 1
-                body = json.dumps(ANSWER if status == 200 else {"error": {"message": "as told", "type": "t", "code": "c"}})
-                writer.write(
-                    f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
-                )
+                self.served += status == 200
+                self.refused += status == 429
+                writer.write(streamed() if stream and status == 200 else whole(status))
                 await writer.drain()
         writer.close()
+
+    def has_room(self) -> bool:
+        most = self.capacity if self.slots is None else self.slots + self.line
+        return most is None or self.open <= most
+
+    async def worked(self, reader, status: int) -> bool:
+        """Waits for a slot, where there are slots, and works; whether the caller is still there then."""
+        if self.slots is None or status != 200:
+            return await self.waited(reader, status)
+        async with self.freed:
+            await self.freed.wait_for(lambda: self.busy < self.slots)
+            self.busy += 1
+        try:
+            return await self.waited(reader, status)
+        finally:
+            self.busy -= 1
+            async with self.freed:
+                self.freed.notify_all()
 
     async def waited(self, reader, status: int) -> bool:
         """Waits as long as it is told; whether the caller is still there then."""
         if status != 200:
             return True
-        await asyncio.sleep(self.delay)
+        is_late = self.late is not None and self.asked % self.late[0] == 0
+        await asyncio.sleep(self.delay + (self.late[1] if is_late else 0.0))
         held = asyncio.ensure_future(self.free.wait())
         # One request at a time comes over a connection: whatever arrives meanwhile is its end.
         gone = asyncio.ensure_future(reader.read(1))
@@ -94,6 +123,22 @@ class Provider:
             waiting.cancel()
         await asyncio.gather(held, gone, return_exceptions=True)
         return not (gone.done() and not gone.cancelled())
+
+
+def whole(status: int) -> bytes:
+    body = json.dumps(ANSWER if status == 200 else {"error": {"message": "as told", "type": "t", "code": "c"}})
+    head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    return (head + body).encode()
+
+
+def streamed() -> bytes:
+    """A stream in one piece; it ends with the usage, which the router asks for."""
+    reasons = [None] * (len(CHUNKS) - 1) + ["stop"]
+    choices = [[{"index": 0, "delta": delta, "finish_reason": reason}] for delta, reason in zip(CHUNKS, reasons, strict=True)]
+    events = [{**ANSWER, "object": "chat.completion.chunk", "choices": choice, "usage": None} for choice in choices]
+    events.append({**ANSWER, "object": "chat.completion.chunk", "choices": []})
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+    return f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
 
 
 def admin(router, path: str, method: str = "GET", headers: dict | None = None) -> tuple[int, dict]:
@@ -156,8 +201,8 @@ async def ask(router, model: str, fields: str = "", stream: bool = False):
 class Backlog:
     """Callers of one key who ask again as soon as they are answered."""
 
-    def __init__(self, router, model: str, callers: int, fields: str = ""):
-        self.router, self.model, self.fields = router, model, fields
+    def __init__(self, router, model: str, callers: int, fields: str = "", stream: bool = False):
+        self.router, self.model, self.fields, self.stream = router, model, fields, stream
         self.answers: dict[int, int] = {}
         self.times: list[float] = []
         self.tasks = [asyncio.create_task(self.caller()) for _ in range(callers)]
@@ -167,7 +212,7 @@ class Backlog:
         try:
             while True:
                 started = time.monotonic()
-                status, _, _ = await connection.post("/v1/chat/completions", wire.chat(self.model), self.fields)
+                status, _, _ = await connection.post("/v1/chat/completions", wire.chat(self.model, self.stream), self.fields)
                 self.times.append(time.monotonic() - started)
                 self.answers[status] = self.answers.get(status, 0) + 1
                 if status != 200:
