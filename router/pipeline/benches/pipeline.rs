@@ -13,7 +13,9 @@ use atp_core::{
     Answer, Caller, Error, Exchange, Features, Fields, FullBody, Operation, Payload, Price, Qos, RateFacts, Report,
     RequestId, Restarts, Reuse, Rope, Signs, Usage,
 };
+use atp_pipeline::snapshot::{Escalation, Manner, RouteRules, Sticky};
 use atp_pipeline::{KeyLimit, Model, Parts, Pipeline, PipelineMetrics, RateLimit, Snapshot, Target};
+use atp_routing::bandit::Strategy;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, Method, StatusCode};
@@ -43,6 +45,26 @@ impl Ledger for Forget {
     }
 }
 
+/// What `auto` chooses among.
+const CHOICE: [&str; 3] = ["a", "b", "c"];
+
+fn auto() -> RouteRules {
+    RouteRules {
+        name: "auto".into(),
+        listed: true,
+        candidates: CHOICE.map(Arc::from).to_vec(),
+        manner: Manner::One(Strategy::Contextual),
+        weights: None,
+        explore: 0.05,
+        prior_weight: 10.0,
+        half_life: Duration::from_secs(86_400),
+        safety: None,
+        escalation: Escalation::default(),
+        sticky: Sticky::default(),
+        experiment: None,
+    }
+}
+
 fn pipeline(rate: Option<RateLimit>) -> Option<Pipeline> {
     let metrics = PipelineMetrics::register(&prometheus::Registry::new()).ok()?;
     let dialect = Dialect {
@@ -52,19 +74,15 @@ fn pipeline(rate: Option<RateLimit>) -> Option<Pipeline> {
         signs: |_, _| Signs::default(),
         length: |_, _| Bytes::new(),
         text: |_, _| None,
-        chat: |_, _, _, _| Chat {
-            operation: Operation::Chat,
-            path: "",
-            body: Rope::new(),
-            fields: Fields::default(),
-        },
+        chat: |_, _, _, _| Chat { operation: Operation::Chat, path: "", body: Rope::new(), fields: Fields::default() },
     };
     let parts = Parts { ledger: Arc::new(Forget), metrics, spawn: Arc::new(drop), dialect, journal: None };
     let targets = vec![Target::new(Arc::new(AtOnce("far".into())), "far-model")];
     let price = Some(Price { input: 1_000_000, output: 2_000_000, cached_input: 500_000 });
-    let models = vec![Model { price, ..Model::new("m", targets) }];
+    let mut models = vec![Model { price, ..Model::new("m", targets.clone()) }];
+    models.extend(CHOICE.map(|name| Model { price, ..Model::new(name, targets.clone()) }));
     let keys = vec![KeyLimit { key: "anonymous".into(), rate }];
-    Pipeline::new(parts, &Snapshot { models, keys, ..Snapshot::default() }).ok()
+    Pipeline::new(parts, &Snapshot { models, keys, routes: vec![auto()], ..Snapshot::default() }).ok()
 }
 
 fn exchange(caller: &Arc<Caller>, model: &Arc<str>, path: &Arc<str>) -> Exchange {
@@ -114,5 +132,21 @@ fn bench(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, bench);
+/// What choosing adds to one exchange: the plan, its walk, and what is learnt at the end. Reading the prompt is
+/// not part of it; that is the dialect's.
+fn choosing(criterion: &mut Criterion) {
+    let (caller, path) = (Arc::new(Caller::anonymous()), Arc::from("/chat/completions"));
+    let Some(pipeline) = pipeline(None) else { return };
+    for (name, model) in [("one exchange, by name", Arc::from("a")), ("one exchange, chosen", Arc::from("auto"))] {
+        criterion.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || exchange(&caller, &model, &path),
+                |exchange| serve(&pipeline, exchange).map(black_box),
+                BatchSize::SmallInput,
+            );
+        });
+    }
+}
+
+criterion_group!(benches, bench, choosing);
 criterion_main!(benches);

@@ -74,6 +74,8 @@ pub(crate) struct Route {
     flows: Box<[OnceLock<Arc<FlowCell>>]>,
     /// What is known of the model beyond its configuration.
     pub(crate) known: Arc<Known>,
+    /// The labels of the data that it may see.
+    pub(crate) scopes: Box<[Arc<str>]>,
     /// The shortest total of its lanes.
     pub(crate) total: Duration,
     pub(crate) metrics: RouteMetrics,
@@ -295,6 +297,7 @@ impl Route {
             weights,
             on_disconnect: model.on_disconnect,
             failover: model.failover,
+            scopes: model.facts.data_scopes.clone().unwrap_or_default().into(),
             queue: model.queue,
             hedge: model.hedge.as_ref().map(|hedge| Hedging::new(hedge, clock::now())),
             total: totals.min().unwrap_or(Timeouts::default().total),
@@ -322,6 +325,7 @@ impl Route {
             on_disconnect: OnDisconnect::Cancel,
             failover: MidStream::Off,
             known: Known::new(clock::now()),
+            scopes: Box::default(),
             total: Timeouts::default().total,
             warned_price: AtomicBool::new(false),
             warned_usage: AtomicBool::new(false),

@@ -39,7 +39,8 @@ pub(super) async fn choose(
 ) -> Chosen {
     let without = Chosen { member: first, usage: None, cost: Some(MicroUsd::default()) };
     let metrics = &walk.shared.metrics.experiments;
-    let Some(found) = walk.live.find_model(model).filter(|_| texts.len() > 1) else { return without };
+    let sees = errand::may_see(&walk.live, model, walk.basis.data_scope.as_ref());
+    let Some(found) = walk.live.find_model(model).filter(|_| sees && texts.len() > 1) else { return without };
     let question = errand::question(&walk.shared, model, (INSTRUCTIONS, &listed(texts)), WORDS);
     let features = (walk.shared.dialect.features)(&question);
     let arm = Arm::new(Arc::clone(&found.route), ModelFacts::default());

@@ -21,6 +21,10 @@ pub(crate) struct Basis {
     pub(crate) ask: Ask,
     /// What dollars and milliseconds are worth to this request.
     pub(crate) scale: Scale,
+    /// Who would answer in the shadow.
+    pub(crate) challenger: Option<usize>,
+    /// The label that whoever sees the request has to carry.
+    pub(crate) data_scope: Option<Arc<str>>,
 }
 
 /// What the choice of an exchange was, and what has come of it.

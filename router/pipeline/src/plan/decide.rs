@@ -9,7 +9,7 @@ use atp_core::{
     Weights,
 };
 use atp_routing::bandit::{Context, UNKNOWN_QUALITY};
-use atp_routing::candidate::{CandidateNow, Needs};
+use atp_routing::candidate::{CandidateFacts, CandidateNow, Needs, barred};
 use atp_routing::decide::{Request, Scale};
 use atp_routing::estimate::Ask;
 use atp_routing::sticky::StickyKeys;
@@ -86,20 +86,37 @@ fn basis(asked: &Asked, question: Question, mut plan: Plan) -> Result<Basis, Err
     if plan.order.is_empty() {
         return Err(nobody(&plan));
     }
+    let Question { request, now: candidates, ask } = question;
+    let facts = &asked.choice.mind_rules.candidates;
+    let fits = |arm: &usize| {
+        let (facts, now) = (facts.get(*arm), candidates.get(*arm));
+        facts.zip(now).is_some_and(|(facts, now)| fits_shadow(&request.needs, facts, now))
+    };
     let rules = asked.choice.rules.experiment.as_ref();
-    if let Some(arm) = rules.and_then(|rules| shadow::challenger(rules, &asked.choice, &plan)) {
+    let challenger = rules.and_then(|rules| shadow::challenger(rules, &asked.choice, &plan, fits));
+    if let Some(arm) = challenger {
         plan.roles.insert(plan.roles.len().min(1), (Role::Challenger, arm));
     }
-    let Question { request, now: candidates, ask } = question;
-    let scale = Scale::of(&request.needs, &asked.choice.mind_rules.candidates, &candidates);
     Ok(Basis {
         plan: Arc::new(plan),
         route: Arc::clone(&asked.choice.rules.name),
         context: request.context,
         features: request.features,
         ask,
-        scale,
+        scale: Scale::of(&request.needs, facts, &candidates),
+        challenger,
+        data_scope: request.needs.data_scope,
     })
+}
+
+/// Whether a model may answer a request in the shadow: it has to be able to, and to be allowed to see it. What the
+/// caller would pay does not matter, because he does not pay it.
+fn fits_shadow(needs: &Needs, facts: &CandidateFacts, now: &CandidateNow) -> bool {
+    let unfit = matches!(
+        barred(needs, facts, now),
+        Some(Dropped::Lacks(_) | Dropped::DataScope | Dropped::Safety | Dropped::Context)
+    );
+    now.healthy && !unfit
 }
 
 fn question(shared: &Shared, live: &Live, asked: &Asked, exchange: &Exchange, now: Instant) -> Question {

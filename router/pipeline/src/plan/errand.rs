@@ -102,6 +102,12 @@ pub(super) fn question(shared: &Shared, model: &Arc<str>, texts: (&str, &str), m
     }
 }
 
+/// Whether a model may see data with this label: a judge and an arbiter see what they judge.
+pub(super) fn may_see(live: &Live, name: &str, label: Option<&Arc<str>>) -> bool {
+    let Some(label) = label else { return true };
+    live.find_model(name).is_some_and(|found| found.route.scopes.iter().any(|scope| scope == label))
+}
+
 /// Sends a request to the model `name`, and reads its answer.
 ///
 /// # Errors

@@ -67,12 +67,18 @@ impl Trials {
 }
 
 /// Who would challenge the model that a plan has chosen: the one that is configured, else the cheapest candidate
-/// that is predicted to be clearly better and is not much dearer; of equally cheap ones the better.
-pub(super) fn challenger(rules: &Experiment, choice: &Choice, plan: &Plan) -> Option<usize> {
+/// that is predicted to be clearly better and is not much dearer; of equally cheap ones the better. It has to be fit for
+/// the request like any other: what it may not see it does not get.
+pub(super) fn challenger(
+    rules: &Experiment,
+    choice: &Choice,
+    plan: &Plan,
+    fits: impl Fn(&usize) -> bool,
+) -> Option<usize> {
     let primary = plan.candidates.get(*plan.order.first()?)?;
     let may = |arm: &usize| {
         let status = choice.arms.get(*arm).map(|arm| arm.route.known.status().unwrap_or(arm.facts.status));
-        matches!(status, Some(Status::Active | Status::Shadow | Status::Fallback))
+        matches!(status, Some(Status::Active | Status::Shadow | Status::Fallback)) && fits(arm)
     };
     if let Some(named) = &rules.challenger {
         return choice.arm_of(named).filter(may).filter(|arm| Some(arm) != plan.order.first());
@@ -114,8 +120,7 @@ pub(super) fn draw(
     if !matches!(exchange.operation, Operation::Chat | Operation::Completions) {
         return None;
     }
-    let arm = challenger(rules, choice, &basis.plan)?;
-    let candidate = basis.plan.candidates.get(arm)?;
+    let candidate = basis.plan.candidates.get(basis.challenger?)?;
     let expected = candidate.forecast.guarded.unwrap_or_default();
     let affords = |trial: &mut Trial| trial.affords(expected, rules.max_usd_per_day, clock::unix_ms(now));
     if rand::rng().random::<f64>() >= rules.share || !choice.trials.with(&candidate.model, affords) {
@@ -220,6 +225,9 @@ async fn compare(
         let compared = judge::by_signs(shared, asked.operation, &basis.features, first, second);
         return Some((compared, MicroUsd::default()));
     };
+    if !errand::may_see(live, name, basis.data_scope.as_ref()) {
+        return None;
+    }
     let asked = Exchange { payload: Payload::Rope(body), ..attempt::copy(asked) };
     match judge::by_model(shared, live, name, &asked, first, second).await {
         Ok((compared, cost)) => Some((compared, cost.unwrap_or_default())),

@@ -8,8 +8,9 @@ use crate::candidate::{CandidateFacts, CandidateNow, Needs, p95_ms};
 /// What an unknown cost or latency counts as: the middle, so that not knowing is neither praise nor blame.
 const UNKNOWN: f64 = 0.5;
 
-/// The cost and the latency that count as nothing gained: the request's own ceilings, else the dearest and the
-/// slowest of the candidates. Free and at once count as 1.
+/// The cost and the latency that count as nothing gained: the request's own ceilings, or the dearest and the
+/// slowest of the candidates where that is less. Under a ceiling that is far above all of them they would all look
+/// free, and quality alone would decide. Free and at once count as 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Scale {
     /// In micro-dollars; `None` where no candidate has a price and there is no ceiling.
@@ -22,9 +23,9 @@ impl Scale {
     /// The scale of one request.
     #[must_use]
     pub fn of(needs: &Needs, facts: &[CandidateFacts], now: &[CandidateNow]) -> Self {
-        let dearest = || now.iter().filter_map(|now| now.forecast.guarded).max();
-        let slowest = || facts.iter().zip(now).filter_map(|(facts, now)| p95_ms(facts, now)).max();
-        Self { cost: needs.ceiling().or_else(dearest), latency_ms: needs.slo_ms.or_else(slowest) }
+        let dearest = now.iter().filter_map(|now| now.forecast.guarded).max();
+        let slowest = facts.iter().zip(now).filter_map(|(facts, now)| p95_ms(facts, now)).max();
+        Self { cost: least(needs.ceiling(), dearest), latency_ms: least(needs.slo_ms, slowest) }
     }
 
     /// How cheap a cost is.
@@ -38,6 +39,11 @@ impl Scale {
     pub fn latency(&self, ms: Option<u64>) -> f64 {
         share_left(ms, self.latency_ms)
     }
+}
+
+/// The lesser of those that are known.
+fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    [one, other].into_iter().flatten().min()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a ratio; its last digits do not matter")]
@@ -68,6 +74,15 @@ mod tests {
         assert_eq!((scale.cost(Some(MicroUsd(50))), scale.latency(Some(900))), (0.75, 1.0 - 0.9));
         assert_eq!((scale.cost(Some(MicroUsd(500))), scale.latency(Some(5_000))), (0.0, 0.0));
         assert_eq!((scale.cost(None), scale.latency(None)), (0.5, 0.5));
+    }
+
+    #[test]
+    fn a_ceiling_that_nobody_comes_near_does_not_make_all_look_free() {
+        let needs = Needs { max_cost: Some(MicroUsd(1_000_000)), slo_ms: Some(60_000), ..Needs::of(Quality::Fast) };
+        let now = [candidate(Some(400), Some(800)), candidate(Some(100), Some(200))];
+        let facts = [CandidateFacts::named("a"), CandidateFacts::named("b")];
+        let scale = Scale::of(&needs, &facts, &now);
+        assert_eq!((scale.cost(Some(MicroUsd(100))), scale.latency(Some(200))), (0.75, 0.75));
     }
 
     #[test]

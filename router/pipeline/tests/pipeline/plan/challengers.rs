@@ -175,3 +175,29 @@ async fn who_is_pinned_stays_over_reloads_until_he_is_unpinned() {
     assert!(three.house.pipeline.pin("cheap", Status::Active));
     assert_eq!(chosen().await.as_deref(), Some("cheap"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_sees_in_the_shadow_what_he_may_not_see() {
+    let judge = Scripted::new("judge", vec![full("A")]);
+    for (challenger, referee, calls, verdicts) in
+        [(None, None, 0, 0), (Some("secret"), None, 1, 0), (Some("secret"), Some("secret"), 1, 1)]
+    {
+        let far = Arc::clone(&judge);
+        let plays = [vec![full("low")], vec![full("middle")], vec![full("high")]];
+        let three = house(plays, experiment(Some("best"), Judge::Model("referee".into())), move |snapshot| {
+            let labels = |label: Option<&str>| Some(label.into_iter().map(Arc::from).collect());
+            snapshot.models.push(graded("referee", 0.9, 1, &far));
+            snapshot.models[0].facts.data_scopes = labels(Some("secret"));
+            snapshot.models[2].facts.data_scopes = labels(challenger);
+            snapshot.models[3].facts.data_scopes = labels(referee);
+        });
+        let before = judge.calls();
+        let hints = Hints { data_scope: Some("secret".into()), ..Hints::default() };
+        let reply = three.house.ask(hinted(hints, chat("auto:fast"))).await;
+        drop(read(reply.result.unwrap().body).await.unwrap());
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((three.far[2].calls(), judge.calls() - before), (calls, verdicts), "{challenger:?} {referee:?}");
+    }
+}
