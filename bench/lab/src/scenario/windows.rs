@@ -253,7 +253,7 @@ const TEXT: &str = "
 Two tenants ask one lane for more than it has. A third into the run its capacity halves, after another third it is
 what it was. *Goodput* is work of use over what the lane could have done: slot-seconds of an own server, tokens or
 requests of a hosted one. *429s* are the tries that the provider refused. *Found* is the time from a change until
-goodput is at least 95 %, refusals at most 1 % and the line at the provider short, and stays so for 15 s. The
-goodput columns leave out 30 s after each change. Nothing is configured for the router; the static limit is what
+goodput is at least 95 %, refusals at most 1 % and the line at the provider short, and stays so for 15 s; a whole answer
+takes seconds, and finding is given a minute there. The goodput columns leave out 30 s after each change. Nothing is configured for the router; the static limit is what
 somebody would have set who knew the lane before it changed.
 ";
