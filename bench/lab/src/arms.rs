@@ -21,7 +21,10 @@ use run::Run;
 /// The folder of the page's plots, and the page's name.
 pub const PAGE: &str = "routing";
 
-const CHAPTERS: [(&str, fn(Scale) -> Section); 4] =
+/// A chapter: its name, and what plays it.
+type Chapter = (&'static str, fn(Scale) -> Section);
+
+const CHAPTERS: [Chapter; 4] =
     [("steady", steady::play), ("drift", drift::play), ("change", change::play), ("cold", cold::play)];
 
 /// Plays every chapter, or the one of this name.

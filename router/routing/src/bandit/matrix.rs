@@ -54,20 +54,18 @@ pub(super) struct Half([[f64; 2]; PAIRS]);
 const PAIRS: usize = D / 2 * (D / 2 + 1);
 
 impl Half {
-    #[expect(clippy::indexing_slicing, reason = "rows and columns run below D")]
     pub(super) fn of(m: &Matrix) -> Self {
         let mut pairs = [[0.0; 2]; PAIRS];
         let mut to = pairs.iter_mut();
-        for column in 0..D {
-            for pair in 0..=column / 2 {
-                let value = |row: usize| match row.cmp(&column) {
-                    Ordering::Less => 2.0 * m[row][column],
-                    Ordering::Equal => m[row][column],
-                    Ordering::Greater => 0.0,
-                };
-                if let Some(to) = to.next() {
-                    *to = [value(2 * pair), value(2 * pair + 1)];
-                }
+        for (column, values) in m.iter().enumerate() {
+            let share = |row: usize| match row.cmp(&column) {
+                Ordering::Less => 2.0,
+                Ordering::Equal => 1.0,
+                Ordering::Greater => 0.0,
+            };
+            let rows = values.as_chunks::<2>().0.iter().take(column / 2 + 1).enumerate();
+            for ((pair, [first, second]), to) in rows.zip(to.by_ref()) {
+                *to = [share(2 * pair) * first, share(2 * pair + 1) * second];
             }
         }
         Self(pairs)
