@@ -9,6 +9,6 @@ pub mod models;
 mod port;
 pub mod prompt;
 pub mod signs;
-mod tokens;
+pub mod tokens;
 
 pub use port::port;

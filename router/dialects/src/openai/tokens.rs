@@ -28,6 +28,11 @@ const EVERY: usize = 8;
 /// token for every cut.
 const LONGEST: usize = 512;
 
+/// Makes the tables that counting takes, in some milliseconds; else the first request that is counted does.
+pub fn warm() {
+    let _ = Counter::new();
+}
+
 /// Counts the texts of one request.
 #[derive(Debug)]
 pub(super) struct Counter {
