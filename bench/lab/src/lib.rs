@@ -1,8 +1,8 @@
-//! A laboratory for flow control.
+//! A laboratory for flow control, and for choosing ([`arms`]).
 //!
 //! It plays the router's own decisions (`atp-routing`: the code that the product runs) against simulated
 //! providers and tenants on a virtual clock, beside the forms that they have to beat, on the same arrivals.
-//! The same seed gives the same bytes. `make lab` writes `docs/flow-control.md` with it.
+//! The same seed gives the same bytes. `make lab` writes `docs/flow-control.md` and `docs/routing.md` with it.
 
 mod agenda;
 pub mod arms;
