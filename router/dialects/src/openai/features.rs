@@ -2,7 +2,7 @@
 //!
 //! One walk over the body, without a tree: each text is decoded where it has escapes, counted, hashed and
 //! forgotten. The kind of work is read from how the last message of the user begins, and where that says
-//! nothing from how the system's begins, and from the form ([`kind`]). What cannot be read counts as absent:
+//! nothing from how the system's begins, and from the form (`kind`). What cannot be read counts as absent:
 //! whoever sends a body that is no JSON is told so elsewhere.
 
 mod body;

@@ -1,13 +1,13 @@
 //! Counting tokens as OpenAI's `o200k_base` does, without making them.
 //!
 //! The text is cut into pieces (words with the space before them, up to three digits, runs of signs) by the
-//! rules of the vocabulary's regular expression, written out by hand ([`pieces`]). Nearly every piece is a
+//! rules of the vocabulary's regular expression, written out by hand (`pieces`). Nearly every piece is a
 //! token of the vocabulary, which one look into a hash table tells; what is not is merged from its bytes by
-//! rank ([`merge`]). Crates do the same by a regular expression engine and an automaton: the fastest that was
+//! rank (`merge`). Crates do the same by a regular expression engine and an automaton: the fastest that was
 //! tried took 120 us and more for a kilobyte, 0.3 s and 67 MB to begin with, where this takes a tenth of the
 //! time and 4 MB. That it counts the same is tested by counts that such a crate has made.
 //!
-//! Long texts are counted in part: beyond [`EXACT`] bytes one window in [`EVERY`] stands for all, so that a
+//! Long texts are counted in part: beyond `EXACT` bytes one window in `EVERY` stands for all, so that a
 //! megabyte does not hold up its core.
 
 mod merge;
