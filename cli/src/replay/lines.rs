@@ -32,7 +32,7 @@ pub(super) fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         }
     }
     // Files of other names stay where they were put: a sort does not move what compares equal.
-    files.sort_by(|left, right| age(left).cmp(&age(right)));
+    files.sort_by_cached_key(|path| age(path));
     files.dedup();
     Ok(files)
 }
