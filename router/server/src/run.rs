@@ -84,6 +84,10 @@ impl House {
             PipelineMetrics::register(&Described(Arc::clone(&metrics))).map_err(StartError::other)?;
         let books = Books::open(&config)?;
         let wired = providers::wire(&config.providers, &[], config.workers).map_err(StartError::Other)?;
+        if config.counts_tokens() {
+            // Milliseconds that would else be the first caller's.
+            openai::tokens::warm();
+        }
         let tasks = Tasks::default();
         let now = clock::unix();
         let spent = spent::before(&config, books.store.as_ref(), now.as_millis() as u64);

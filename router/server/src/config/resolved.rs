@@ -205,6 +205,18 @@ pub struct LedgerSettings {
 }
 
 impl Resolved {
+    /// Whether somebody who wrote the file counts on tokens being counted: for routes of his own, or for money. The
+    /// route that every configuration has may never be asked for.
+    #[must_use]
+    pub fn counts_tokens(&self) -> bool {
+        let purse = |key: &Key| !key.purse.budgets.is_empty() || key.purse.request.is_some();
+        let money = &self.money;
+        self.routes.iter().any(|route| route.listed)
+            || !money.tenants.is_empty()
+            || !money.session.is_empty()
+            || self.keys.iter().any(purse)
+    }
+
     /// The provider of a name.
     #[must_use]
     pub fn provider(&self, name: &str) -> Option<&Provider> {
