@@ -160,8 +160,7 @@ mod tests {
             "cluster_hint": "code",
             "metadata": {"strategy": "contextual", "quality": "balanced", "order": ["b", "a"]},
         });
-        let wanted = "\
-   MODEL  QUALITY  USD/1K    P95  SCORE  CHANCE  DROPPED
+        let wanted = "   MODEL  QUALITY  USD/1K    P95  SCORE  CHANCE  DROPPED
 1  b      0.80     0.001000  -    0.750  95.0 %
 2  a      0.80     0.000500  -    0.500  95.0 %
    blind  0.80     -         -    -      -       capability: images
