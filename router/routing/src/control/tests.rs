@@ -10,7 +10,6 @@ use super::*;
 
 /// What a lane did between two seconds, its capacity then being 1.
 #[derive(Debug)]
-#[expect(dead_code, reason = "shown where a claim fails")]
 struct Did {
     goodput: f64,
     refused: f64,

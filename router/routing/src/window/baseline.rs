@@ -69,9 +69,17 @@ impl Baseline {
     pub(super) fn new(kind: Kind) -> Self {
         let [streams, answers] = FINE;
         let [quick, slow] = CREEP;
-        let (fine, steep, creep) =
-            if kind == Kind::Stream { (streams, 0.0, quick) } else { (answers, STEEP, slow) };
-        Self { fine, steep, creep, classes: [Class::default(); CLASSES], level: None, noise: 0.0, rounds: 0, learned: None }
+        let (fine, steep, creep) = if kind == Kind::Stream { (streams, 0.0, quick) } else { (answers, STEEP, slow) };
+        Self {
+            fine,
+            steep,
+            creep,
+            classes: [Class::default(); CLASSES],
+            level: None,
+            noise: 0.0,
+            rounds: 0,
+            learned: None,
+        }
     }
 
     /// Whether enough answers of this length are known to compare one with that took `seconds`; it is one of them
