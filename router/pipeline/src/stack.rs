@@ -6,7 +6,7 @@
 //!
 //! A name that is a model goes through all steps but the plan. A name behind which the router chooses goes
 //! through settle, limit and plan once; each model that its plan has asked goes through the rest as if it had
-//! been asked by its own name ([`crate::plan`]).
+//! been asked by its own name (`plan`).
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -5,7 +5,7 @@
 //! the same calls in the same order make the same mind, and every choice can be made again from a journal.
 //!
 //! The order of a choice:
-//! 1. Candidates with a hard reason are out ([`candidate::hard`]).
+//! 1. Candidates with a hard reason are out ([`hard`](crate::candidate::hard)).
 //! 2. Active ones without a soft reason are acceptable; where there are none, acceptable fallbacks; where there
 //!    are none either, whoever would only be late or less good, the best of them first.
 //! 3. Those with room go before those without.

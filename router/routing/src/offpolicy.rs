@@ -15,7 +15,7 @@
 //! lessons. So its probabilities depend on the past alone, and what is estimated is the mean worth of the choices that
 //! it would have made one by one, along the way that the logged one took.
 //!
-//! *Bounds* ([`bounds`]) of IPS and DR hold at any number of choices, for rewards from 0 to 1, without an assumption about
+//! *Bounds* (`bounds`) of IPS and DR hold at any number of choices, for rewards from 0 to 1, without an assumption about
 //! how they are spread; that of SNIPS is asymptotic, with a margin.
 //!
 //! *Who is counted.* Choices that were drawn freely, as far as the other way draws nobody that could not have been

@@ -6,8 +6,8 @@
 //! young one, so that what is forgotten is what was not used. Nothing walks over the keys on the way of a
 //! request.
 //!
-//! A balance guard keeps habit from becoming fate: an arm may hold up to [`LEAST`] keys, and beyond that at
-//! most [`BALANCE`] times the share of keys that it is given where the choice is free. (The bound is that of
+//! A balance guard keeps habit from becoming fate: an arm may hold up to `LEAST` keys, and beyond that at
+//! most `BALANCE` times the share of keys that it is given where the choice is free. (The bound is that of
 //! V. Mirrokni, M. Thorup, M. Zadimoghaddam, "Consistent hashing with bounded loads", 2016, with what the
 //! bandit would give in the place of equal shares: equal ones would push callers away from the best model.)
 
