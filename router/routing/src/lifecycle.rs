@@ -3,14 +3,17 @@
 //! A model in shadow is promoted when it is not worse than the model it is compared with *and* cheaper: each
 //! of the two is a test of its own against the opposite, and both must be won, so that the probability of a
 //! false promotion is at most that of the weaker test (intersection-union test; Berger, Technometrics 1982).
-//! An active model goes back when it is worse *or* clearly dearer: each is watched for change. Tests and
-//! watches are [`Bet`]s and so may be looked at after every sample.
+//! An active model goes back when another active one is better *and* no dearer to speak of, or clearly cheaper
+//! *and* no worse to speak of: what is worse is watched for change, and what would make up for it is looked at. So
+//! a cheap model is not demoted for being cheap, nor a good one for its price. Tests and watches are [`Bet`]s and
+//! so may be looked at after every sample.
 //!
 //! Costs are compared as `own / (own + other)`, a number from 0 to 1: nine tenths of the other's cost is
 //! 0.4737, five quarters 0.5556. Qualities are compared as `(1 + own - other) / 2`.
 //!
-//! Nobody flips twice within the hysteresis, whoever is pinned stays, and the last active model is not
-//! demoted.
+//! Nobody flips twice within the hysteresis, whoever is pinned stays, and the last active model of a route is not
+//! demoted: a model's status is the same in every route, so that what one route has seen could leave another
+//! with nobody.
 
 mod life;
 
@@ -66,8 +69,8 @@ impl Default for LifecycleRules {
 pub struct Sample {
     /// The qualities of its answer and of the other's, from 0 to 1.
     pub quality: Option<(f64, f64)>,
-    /// What its answer has cost, and what the other's has: for a model in shadow the other is the cheapest
-    /// active one, or the one that answered; for an active one the cheapest other active one.
+    /// What its answer has cost, and what the other's has: for a model in shadow the other is the one that
+    /// answered; for an active one it is another active one, never one in shadow.
     pub cost: Option<(MicroUsd, MicroUsd)>,
 }
 
@@ -141,22 +144,39 @@ pub struct Standing {
 pub struct Lifecycle {
     rules: LifecycleRules,
     lives: Vec<Life>,
+    /// The models of each route, which needs one that is active. They are configured, not known.
+    #[serde(default)]
+    routes: Vec<Vec<Arc<str>>>,
 }
 
 impl Lifecycle {
     /// Models with their configured status. Only active ones and those in shadow flip by evidence.
     #[must_use]
     pub fn new(rules: LifecycleRules, entries: &[Entry]) -> Self {
-        Self { rules, lives: entries.iter().map(|entry| Life::new(entry, &rules)).collect() }
+        let all = entries.iter().map(|entry| Arc::clone(&entry.model)).collect();
+        Self { rules, lives: entries.iter().map(|entry| Life::new(entry, &rules)).collect(), routes: vec![all] }
+    }
+
+    /// The same models, where they are those of several routes, each of which needs one that is active. Without
+    /// this all of them are one route's.
+    #[must_use]
+    pub fn of_routes(self, routes: Vec<Vec<Arc<str>>>) -> Self {
+        Self { routes, ..self }
     }
 
     /// Takes over what is known of models of the same name, after a reload. A model of which the
-    /// configuration has changed its mind begins anew, unless it is pinned.
+    /// configuration has changed its mind begins anew, unless it is pinned. Where that leaves a route without an
+    /// active model, because the route is new or has lost one, its models that evidence has demoted are active again.
     pub fn adopt(&mut self, before: &Self) {
         for life in &mut self.lives {
             if let Some(known) = before.lives.iter().find(|known| known.model == life.model) {
                 life.adopt(known, &self.rules);
             }
+        }
+        let active = |route: &&Vec<Arc<str>>| route.iter().any(|model| self.status(model) == Some(Status::Active));
+        let empty: Vec<Arc<str>> = self.routes.iter().filter(|route| !active(route)).flatten().cloned().collect();
+        for life in self.lives.iter_mut().filter(|life| empty.contains(&life.model)) {
+            life.come_back(&self.rules);
         }
     }
 
@@ -169,11 +189,11 @@ impl Lifecycle {
     /// Takes in a comparison of a model, and flips it where that is due.
     pub fn observe(&mut self, model: &str, sample: &Sample, now_ms: u64) -> Option<Flip> {
         let rules = self.rules;
-        let last = self.lives.iter().filter(|life| life.status == Status::Active).count() <= 1;
+        let needed = self.is_needed(model);
         let life = self.lives.iter_mut().find(|life| &*life.model == model)?;
         life.add(sample, &rules, now_ms);
         let (to, reason) = life.due(&rules, now_ms)?;
-        if to == Status::Shadow && last {
+        if to == Status::Shadow && needed {
             return None;
         }
         Some(life.flip(to, Cause::Evidence, reason, &rules, now_ms))
@@ -204,6 +224,13 @@ impl Lifecycle {
     #[must_use]
     pub fn view(&self) -> Vec<Standing> {
         self.lives.iter().map(Life::standing).collect()
+    }
+
+    /// Whether some route has no other active model.
+    fn is_needed(&self, model: &str) -> bool {
+        let serves = |other: &Arc<str>| **other != *model && self.status(other) == Some(Status::Active);
+        let mut with = self.routes.iter().filter(|route| route.iter().any(|each| **each == *model));
+        with.any(|route| !route.iter().any(serves))
     }
 
     fn life(&self, model: &str) -> Option<&Life> {

@@ -35,7 +35,9 @@ impl Lives {
                 entries.push(Entry { model: Arc::clone(&arm.route.name), status: arm.facts.status });
             }
         }
-        let mut lifecycle = Lifecycle::new(LifecycleRules::default(), &entries);
+        let models = |choice: &Arc<Choice>| choice.arms.iter().map(|arm| Arc::clone(&arm.route.name)).collect();
+        let routes = choices.clone().map(models).collect();
+        let mut lifecycle = Lifecycle::new(LifecycleRules::default(), &entries).of_routes(routes);
         if let Some(before) = before {
             lifecycle.adopt(&lock(&before.0));
         }
@@ -75,7 +77,8 @@ impl Lives {
     }
 }
 
-/// Takes in a comparison of the champion's answer with the challenger's.
+/// Takes in a comparison of the champion's answer with the challenger's. An active model is compared with active ones
+/// alone: that one in shadow is cheaper is a reason to promote that one, none to take its answers from callers.
 pub(super) fn observe(
     shared: &Shared,
     live: &Live,
@@ -87,12 +90,19 @@ pub(super) fn observe(
     let won = compared.value();
     let own = Sample { quality: Some((won, 1.0 - won)), cost: costs.map(|(champion, own)| (own, champion)) };
     let other = Sample { quality: Some((1.0 - won, won)), cost: costs };
-    for (model, sample) in [(challenger, own), (champion, other)] {
-        let flip = lock(&live.lives.0).observe(model, &sample, now_ms);
-        if let Some(flip) = flip {
-            flipped(shared, live, &flip);
+    let flips = {
+        let mut lives = lock(&live.lives.0);
+        let [one, two] = [champion, challenger].map(|model| lives.status(model) == Some(Status::Active));
+        let mut flips = [None, None];
+        if !two || one {
+            flips[0] = lives.observe(challenger, &own, now_ms);
         }
-    }
+        if one && two {
+            flips[1] = lives.observe(champion, &other, now_ms);
+        }
+        flips
+    };
+    flips.iter().flatten().for_each(|flip| flipped(shared, live, flip));
 }
 
 /// Keeps a model at a status until it is unpinned; `false` where no route knows it.

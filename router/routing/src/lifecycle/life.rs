@@ -123,15 +123,28 @@ impl Life {
         (proven && not_worse).then(|| format!("cost_improvement_{:.1}pct", (1.0 - ratio) * 100.0))
     }
 
+    /// Neither quality nor cost decides alone: what is worse may be cheaper, what is dearer may be better, and
+    /// both are worth having.
     fn demotion(&self, rules: &LifecycleRules) -> Option<String> {
         let alarm = rules.false_alarm.max(1.0).ln();
-        if self.not_worse.log_capital() >= alarm {
+        let cheaper = self.cost_ratio().is_some_and(|ratio| ratio <= rules.promote_cost);
+        if self.not_worse.log_capital() >= alarm && !cheaper {
             return Some(format!("quality_regress_{:.2}", -self.quality_gap().unwrap_or_default()));
         }
-        if self.not_dearer.log_capital() >= alarm {
+        // Of whose quality nothing is known it cannot be said that it is no better.
+        let no_better = self.quality_gap().is_some_and(|gap| gap <= rules.margin);
+        if self.not_dearer.log_capital() >= alarm && no_better {
             return Some(format!("cost_regress_{:.1}pct", (self.cost_ratio().unwrap_or(1.0) - 1.0) * 100.0));
         }
         None
+    }
+
+    /// It is active again, where the configuration says so and nobody has pinned it.
+    pub(super) fn come_back(&mut self, rules: &LifecycleRules) {
+        if self.configured == Status::Active && self.status == Status::Shadow && !self.pinned {
+            self.status = Status::Active;
+            self.restart(rules, self.since_ms.unwrap_or_default());
+        }
     }
 
     /// Makes it something else, and begins the evidence anew.

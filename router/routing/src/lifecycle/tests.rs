@@ -67,8 +67,33 @@ fn an_active_one_that_becomes_worse_or_dearer_is_demoted() {
     assert_eq!(until(&mut life, "old", 0.8, 1.0, 400, 4), None);
     let (calls, flip) = until(&mut life, "old", 0.6, 1.0, 400, 5).unwrap();
     assert!(flip.reason.starts_with("quality_regress_") && calls < 200, "{calls} {flip:?}");
-    let (calls, flip) = until(&mut three(), "old", 0.9, 2.0, 400, 6).unwrap();
+    let (calls, flip) = until(&mut three(), "old", 0.8, 2.0, 400, 6).unwrap();
     assert!(flip.reason.starts_with("cost_regress_") && calls < 200, "{calls} {flip:?}");
+}
+
+#[test]
+fn neither_the_price_of_a_better_one_nor_the_quality_of_a_cheaper_one_demotes_it() {
+    assert_eq!(until(&mut three(), "old", 0.95, 5.0, 1_000, 6), None);
+    assert_eq!(until(&mut three(), "old", 0.6, 0.5, 1_000, 6), None);
+    let dear = Sample { quality: None, cost: Some((MicroUsd(1_000), MicroUsd(1))) };
+    let mut life = three();
+    assert!((0..1_000).all(|now| life.observe("old", &dear, now * 1_000).is_none()), "cost alone decides nothing");
+}
+
+#[test]
+fn the_last_active_one_of_any_route_stays() {
+    let routes = || vec![vec!["old".into()], vec!["new".into(), "old".into(), "other".into()]];
+    let mut life = three().of_routes(routes());
+    assert_eq!(until(&mut life, "old", 0.1, 9.0, 1_000, 7), None, "one route has nobody else");
+    assert!(until(&mut life, "other", 0.1, 9.0, 1_000, 7).is_some(), "each route of this one has another");
+    assert_eq!(life.status("other"), Some(Status::Shadow));
+    // A route that is new has nobody but the one that was demoted where it did not stand yet.
+    let mut next = three().of_routes([routes(), vec![vec!["other".into()]]].concat());
+    next.adopt(&life);
+    assert_eq!((next.status("other"), next.status("new")), (Some(Status::Active), Some(Status::Shadow)));
+    let mut same = three().of_routes(routes());
+    same.adopt(&life);
+    assert_eq!(same.status("other"), Some(Status::Shadow), "elsewhere it stays what it is");
 }
 
 #[test]

@@ -162,6 +162,53 @@ async fn a_shadow_that_is_cheaper_and_no_worse_is_promoted_once() {
     assert_eq!(reply.notes.chosen.as_deref(), Some("best"));
 }
 
+/// Asks so many times, whatever is answered.
+async fn ask_on(three: &Three, times: usize) {
+    for _ in 0..times {
+        let reply = three.house.ask(chat("auto:fast")).await;
+        drop(read(reply.result.unwrap().body).await);
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn status(three: &Three, model: &str) -> Status {
+    three.house.pipeline.lifecycle().into_iter().find(|life| &*life.model == model).unwrap().status
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shadow_that_is_cheap_or_good_takes_no_champion_from_callers() {
+    for (low, high, times) in [("low", "sorry", 1), ("", "high", 80)] {
+        let plays = [vec![full(low)], vec![full("middle")], vec![full(high)]];
+        let three = house(plays, experiment(Some("best"), Judge::Signs), |snapshot| {
+            snapshot.models[2].facts.status = Status::Shadow;
+            let price = Price { input: times * PRICE.input / 20, output: times * PRICE.output / 20, ..PRICE };
+            snapshot.models[2].price = Some(price);
+        });
+        ask_on(&three, 80).await;
+        assert!(standing(&three).samples >= 80, "{:?}", standing(&three));
+        assert_eq!([status(&three, "cheap"), status(&three, "best")], [Status::Active, Status::Shadow], "{low:?}");
+        assert_eq!(three.house.metric("atp_router_demotions_total", &[]), 0.0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_route_sees_leaves_no_other_route_with_nobody() {
+    for (other, wanted) in [(&["cheap"][..], Status::Active), (&["cheap", "best"], Status::Shadow)] {
+        let plays = [vec![full("")], vec![full("middle")], vec![full("high")]];
+        let three = house(plays, experiment(Some("solid"), Judge::Signs), |snapshot| {
+            // Hardly dearer, and it answers.
+            let price = Price { input: PRICE.input * 21 / 20, output: PRICE.output * 21 / 20, ..PRICE };
+            snapshot.models[1].price = Some(price);
+            snapshot.routes.push(cheapest("small", other));
+        });
+        ask_on(&three, 80).await;
+        assert_eq!(status(&three, "cheap"), wanted, "{other:?}");
+        assert!(three.house.ask(chat("small:fast")).await.result.is_ok(), "somebody is always there");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_is_pinned_stays_over_reloads_until_he_is_unpinned() {
     let plays = [vec![full("low")], vec![full("middle")], vec![full("high")]];
