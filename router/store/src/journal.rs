@@ -22,7 +22,8 @@ pub use read::{Newest, Page, newest};
 use shared::Shared;
 pub use writer::JournalWriter;
 
-mod clock;
+use crate::clock;
+
 mod file;
 mod names;
 mod pack;

@@ -12,7 +12,6 @@ use serde::Serialize;
 use record::{Total, UsageRecord};
 use spent::{Owner, Spending};
 
-mod clock;
 #[cfg(test)]
 mod conformance;
 pub mod memory;

@@ -3,9 +3,11 @@
 //! Nothing here is waited for on the hot path. A ledger takes rows into bounded memory and writes
 //! them on a thread of its own; questions to it run on a thread of theirs.
 
+mod clock;
 pub mod desk;
 pub mod journal;
 pub mod ledger;
+mod signals;
 
 pub use desk::Desk;
 pub use journal::{Files, JournalConfig, JournalWriter};

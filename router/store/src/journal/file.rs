@@ -7,9 +7,10 @@ use std::path::PathBuf;
 
 use atp_core::port::JournalFile;
 
+use super::FileRules;
 use super::names::{self, Day};
 use super::shared::{Line, Shared};
-use super::{FileRules, clock};
+use crate::clock;
 
 /// How many bytes are gathered for one call to the system.
 const GATHER: usize = 256 << 10;

@@ -10,8 +10,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tracing::warn;
 
+use super::FileRules;
 use super::names::{self, DAY_MS};
-use super::{FileRules, clock};
+use crate::clock;
 
 /// How much is packed between two looks at whether to stop.
 const PIECE: usize = 256 << 10;

@@ -1,13 +1,14 @@
 //! What those who write lines and the writer's thread share.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use atp_core::port::{JournalFile, Kept};
 
 use super::names::Day;
 use super::{FileCounts, FileRules, JournalConfig, JournalStats, KINDS, place};
+use crate::signals::Signals;
 
 /// How many bytes may wait, whatever the number of lines.
 const QUEUE_BYTES: usize = 64 << 20;
@@ -25,11 +26,8 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) config: JournalConfig,
+    pub(super) signals: Arc<Signals>,
     state: Mutex<State>,
-    /// Wakes the writer.
-    work: Condvar,
-    /// Wakes those who wait for the writer.
-    done: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -44,11 +42,6 @@ struct State {
     rotated: [u64; KINDS],
     up: bool,
     last_error: Option<String>,
-    stop: bool,
-    ended: bool,
-    flush_asked: u64,
-    flush_seen: u64,
-    flush_done: u64,
 }
 
 /// How far a file is filled by what has been queued for it.
@@ -58,22 +51,11 @@ struct OpenFile {
     bytes: u64,
 }
 
-/// What the writer finds when it wakes.
-#[derive(Debug)]
-pub(super) struct Orders {
-    /// What is to be written.
-    pub(super) lines: VecDeque<Line>,
-    /// Whether this round is the last.
-    pub(super) stop: bool,
-    /// The number of the last flush asked for before this round.
-    pub(super) flush: u64,
-}
-
 impl Shared {
     pub(super) fn new(mut config: JournalConfig) -> Self {
         config.queue_lines = config.queue_lines.max(1);
         let state = State { up: true, ..State::default() };
-        Self { config, state: Mutex::new(state), work: Condvar::new(), done: Condvar::new() }
+        Self { config, signals: Arc::default(), state: Mutex::new(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -93,7 +75,8 @@ impl Shared {
     pub(super) fn push(&self, file: JournalFile, text: String, now_ms: u64) -> Kept {
         let Some(rules) = self.rules(file) else { return Kept::Queued };
         let mut state = self.lock();
-        if state.waiting >= self.config.queue_lines || state.waiting_bytes + text.len() > QUEUE_BYTES || state.ended {
+        let full = state.waiting >= self.config.queue_lines || state.waiting_bytes + text.len() > QUEUE_BYTES;
+        if full || self.signals.has_ended() {
             state.count(file, |state| &mut state.lost, 1);
             return Kept::Lost;
         }
@@ -105,20 +88,14 @@ impl Shared {
         let hurry = state.queue.len() == self.config.queue_lines.div_ceil(2);
         drop(state);
         if hurry {
-            self.work.notify_one();
+            self.signals.wake();
         }
         if begins.is_some() { Kept::First } else { Kept::Queued }
     }
 
-    /// The writer's pause: until the next round is due or something is asked of it.
-    pub(super) fn next_orders(&self) -> Orders {
-        let mut state = self.lock();
-        if !state.stop && state.flush_seen == state.flush_asked {
-            let pause = self.config.flush_interval;
-            state = self.work.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state.flush_seen = state.flush_asked;
-        Orders { lines: std::mem::take(&mut state.queue), stop: state.stop, flush: state.flush_asked }
+    /// The lines that wait, for the writer.
+    pub(super) fn take(&self) -> VecDeque<Line> {
+        std::mem::take(&mut self.lock().queue)
     }
 
     /// Lines of one kind were written.
@@ -154,42 +131,11 @@ impl Shared {
         self.lock().lost.iter().sum()
     }
 
-    /// Tells those who wait that everything queued before flush `number` was asked is written.
-    pub(super) fn flushed(&self, number: u64) {
-        let mut state = self.lock();
-        if state.flush_done < number {
-            state.flush_done = number;
-            self.done.notify_all();
-        }
-    }
-
-    /// Waits until what was queued before this call is written, or the writer has ended.
+    /// Waits until what was queued before this call is written, or the writer has ended; returns how many lines
+    /// still wait.
     pub(super) fn flush(&self, patience: Duration) -> usize {
-        let mut state = self.lock();
-        state.flush_asked += 1;
-        let mine = state.flush_asked;
-        self.work.notify_one();
-        let waiting = |state: &mut State| state.flush_done < mine && !state.ended;
-        let waited = self.done.wait_timeout_while(state, patience, waiting);
-        waited.unwrap_or_else(PoisonError::into_inner).0.waiting
-    }
-
-    /// Tells the writer to write once more and end.
-    pub(super) fn stop(&self) {
-        self.lock().stop = true;
-        self.work.notify_one();
-    }
-
-    /// The writer has ended: from now on every line is lost.
-    pub(super) fn ended(&self) {
-        self.lock().ended = true;
-        self.done.notify_all();
-    }
-
-    /// Waits for the writer's end; whether it came.
-    pub(super) fn wait_ended(&self, patience: Duration) -> bool {
-        let waited = self.done.wait_timeout_while(self.lock(), patience, |state| !state.ended);
-        waited.unwrap_or_else(PoisonError::into_inner).0.ended
+        self.signals.flush(patience);
+        self.lock().waiting
     }
 
     pub(super) fn stats(&self) -> JournalStats {

@@ -5,17 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use atp_core::port::JournalFile;
 use tracing::{info, warn};
 
 use super::file::Sink;
 use super::shared::Shared;
-use super::{FileRules, clock, pack};
-
-/// How long the same trouble is not spoken of again.
-const QUIET: Duration = Duration::from_secs(30);
+use super::{FileRules, pack};
+use crate::signals::{End, Trouble};
 
 /// The writer's thread. Dropping it tells the thread to write once more and end, without waiting.
 #[derive(Debug)]
@@ -34,16 +32,8 @@ impl JournalWriter {
     /// Writes what waits and ends the thread, within `patience`; returns how many lines could not be written.
     #[must_use]
     pub fn close(mut self, patience: Duration) -> usize {
-        let end = clock::now() + patience;
-        let left = self.shared.flush(patience);
-        self.shared.stop();
-        // At least a moment, so that a flush that used all the patience still gets its last attempt.
-        let rest = end.saturating_duration_since(clock::now()).max(Duration::from_millis(50));
-        if self.shared.wait_ended(rest)
-            && let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            warn!(left, "journal writer ended by a fault of its own");
+        if !self.shared.signals.close(self.thread.take(), patience) {
+            warn!("journal writer ended by a fault of its own");
         }
         self.shared.stats().queued
     }
@@ -51,7 +41,7 @@ impl JournalWriter {
 
 impl Drop for JournalWriter {
     fn drop(&mut self) {
-        self.shared.stop();
+        self.shared.signals.stop();
     }
 }
 
@@ -66,32 +56,6 @@ struct Writer {
     trouble: Trouble,
 }
 
-/// What has been said about failures.
-#[derive(Default)]
-struct Trouble {
-    /// Whether the last attempt failed and that has been said.
-    told: bool,
-    told_at: Option<Instant>,
-    /// How many lost lines have been spoken of.
-    told_lost: u64,
-}
-
-impl Trouble {
-    /// Whether it is time to speak again of the same trouble.
-    fn may_tell(&self, now: Instant) -> bool {
-        self.told_at.is_none_or(|told| now.saturating_duration_since(told) >= QUIET)
-    }
-}
-
-/// Tells those who wait that the thread has ended, however it ended.
-struct End(Arc<Shared>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.0.ended();
-    }
-}
-
 impl Writer {
     fn new(shared: Arc<Shared>) -> Self {
         let kinds = [JournalFile::Decisions, JournalFile::Observations, JournalFile::Lifecycle];
@@ -102,11 +66,11 @@ impl Writer {
     }
 
     fn run(mut self) {
-        let _end = End(Arc::clone(&self.shared));
+        let _end = End(Arc::clone(&self.shared.signals));
         self.pack();
         loop {
-            let orders = self.shared.next_orders();
-            for line in orders.lines {
+            let orders = self.shared.signals.next_orders(self.shared.config.flush_interval);
+            for line in self.shared.take() {
                 if let Some(sink) = self.sinks.iter_mut().find(|sink| sink.kind() == line.file) {
                     sink.push(line);
                 }
@@ -117,7 +81,7 @@ impl Writer {
             }
             self.tell_losses();
             if self.behind() == 0 {
-                self.shared.flushed(orders.flush);
+                self.shared.signals.flushed(orders.flush);
             }
             if orders.stop {
                 break;
@@ -152,31 +116,26 @@ impl Writer {
     }
 
     fn written(&mut self) {
-        if std::mem::take(&mut self.trouble.told) {
-            let lost = self.shared.lost();
-            self.trouble.told_lost = lost;
+        let lost = self.shared.lost();
+        if self.trouble.over(lost) {
             info!(lost, "journal is written again");
         }
     }
 
     fn failed(&mut self, directory: &str, fault: &io::Error) {
         self.shared.failed(&format!("{directory}: {fault}"));
-        let now = clock::now();
-        if self.trouble.may_tell(now) {
-            let lost = self.shared.lost();
-            self.trouble = Trouble { told: true, told_at: Some(now), told_lost: lost };
+        let lost = self.shared.lost();
+        if self.trouble.failed(lost) {
             warn!(directory, reason = %fault, waiting = self.behind(), lost, "journal cannot be written; requests go on");
         }
     }
 
     /// Speaks of lines that were lost while the disk was well: it was too slow for them.
     fn tell_losses(&mut self) {
-        let (lost, now) = (self.shared.lost(), clock::now());
-        if self.trouble.told || lost == self.trouble.told_lost || !self.trouble.may_tell(now) {
-            return;
+        let lost = self.shared.lost();
+        if self.trouble.is_slow(lost) {
+            warn!(lost, "journal is slower than the decisions; lines were dropped");
         }
-        self.trouble = Trouble { told_at: Some(now), told_lost: lost, ..Trouble::default() };
-        warn!(lost, "journal is slower than the decisions; lines were dropped");
     }
 
     /// Packs what is done on a thread of its own, because that takes seconds: one at a time.

@@ -100,7 +100,7 @@ impl Ledger for SqliteLedger {
         // A burst that would fill the queue before the next flush wakes the writer, and again while it
         // goes on: a wake-up that meets a writer at work is lost.
         if waiting >= self.shared.hurry_at && waiting.is_multiple_of(self.shared.hurry_step) {
-            self.shared.wake();
+            self.shared.signals.wake();
         }
     }
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::database::Fault;
-use crate::ledger::clock;
+use crate::clock;
 
 /// One step for each version, in order. A step that has been released is never changed.
 const STEPS: [&str; 3] = [V1, V2, V3];

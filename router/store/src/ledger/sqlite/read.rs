@@ -8,7 +8,7 @@ use atp_core::{Error, ErrorKind, MicroUsd};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 
 use super::insert::first_id_at;
-use crate::ledger::clock;
+use crate::clock;
 use crate::ledger::record::{Total, UsageRecord};
 use crate::ledger::spent::{Owner, Spending};
 

@@ -1,7 +1,7 @@
 //! What the recording threads and the writer share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use atp_core::percore::PerCore;
@@ -9,6 +9,7 @@ use atp_core::port::UsageRow;
 
 use super::LedgerConfig;
 use crate::ledger::LedgerStats;
+use crate::signals::Signals;
 
 /// The queues, the counters and the writer's signals.
 #[derive(Debug)]
@@ -25,30 +26,7 @@ pub(super) struct Shared {
     pub(super) backlog: AtomicUsize,
     pub(super) up: AtomicBool,
     last_error: Mutex<Option<String>>,
-    signals: Mutex<Signals>,
-    /// Wakes the writer.
-    work: Condvar,
-    /// Wakes those who wait for the writer.
-    done: Condvar,
-}
-
-/// What the writer is asked for and what it has reached. Flushes are numbered, so that many may wait.
-#[derive(Debug, Default)]
-struct Signals {
-    stop: bool,
-    ended: bool,
-    flush_asked: u64,
-    flush_seen: u64,
-    flush_done: u64,
-}
-
-/// What the writer finds when it wakes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Orders {
-    /// Whether this round is the last.
-    pub(super) stop: bool,
-    /// The number of the last flush asked for before this round.
-    pub(super) flush: u64,
+    pub(super) signals: Arc<Signals>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -67,70 +45,16 @@ impl Shared {
             backlog: AtomicUsize::new(0),
             up: AtomicBool::new(false),
             last_error: Mutex::new(None),
-            signals: Mutex::new(Signals::default()),
-            work: Condvar::new(),
-            done: Condvar::new(),
+            signals: Arc::default(),
             config,
-        }
-    }
-
-    /// Wakes the writer before its time. Takes no lock: a wake-up that meets a writer at work is
-    /// lost, and the next one comes with more rows or by the clock.
-    pub(super) fn wake(&self) {
-        self.work.notify_one();
-    }
-
-    /// The writer's pause: until the next flush is due or something is asked of it.
-    pub(super) fn next_orders(&self) -> Orders {
-        let mut signals = lock(&self.signals);
-        // A flush that was asked while the writer was at work begins at once; one that has failed is
-        // tried again after a pause.
-        if !signals.stop && signals.flush_seen == signals.flush_asked {
-            let pause = self.config.flush_interval;
-            signals = self.work.wait_timeout(signals, pause).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        signals.flush_seen = signals.flush_asked;
-        Orders { stop: signals.stop, flush: signals.flush_asked }
-    }
-
-    /// Tells those who wait that everything recorded before flush `number` was asked is written.
-    pub(super) fn flushed(&self, number: u64) {
-        let mut signals = lock(&self.signals);
-        if signals.flush_done < number {
-            signals.flush_done = number;
-            self.done.notify_all();
         }
     }
 
     /// Waits until what was recorded before this call is written, or the writer has ended; returns
     /// how many rows still wait.
     pub(super) fn flush(&self, patience: Duration) -> usize {
-        let mut signals = lock(&self.signals);
-        signals.flush_asked += 1;
-        let mine = signals.flush_asked;
-        self.work.notify_one();
-        let waiting = |signals: &mut Signals| signals.flush_done < mine && !signals.ended;
-        drop(self.done.wait_timeout_while(signals, patience, waiting));
+        self.signals.flush(patience);
         self.queued()
-    }
-
-    /// Tells the writer to write once more and end.
-    pub(super) fn stop(&self) {
-        lock(&self.signals).stop = true;
-        self.work.notify_one();
-    }
-
-    /// Tells those who wait that the writer has ended.
-    pub(super) fn ended(&self) {
-        lock(&self.signals).ended = true;
-        self.done.notify_all();
-    }
-
-    /// Waits for the writer's end; whether it came.
-    pub(super) fn wait_ended(&self, patience: Duration) -> bool {
-        let signals = lock(&self.signals);
-        let waited = self.done.wait_timeout_while(signals, patience, |signals| !signals.ended);
-        waited.unwrap_or_else(PoisonError::into_inner).0.ended
     }
 
     /// Keeps the reason of a failure.

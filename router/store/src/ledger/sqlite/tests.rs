@@ -12,9 +12,10 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::{LedgerConfig, LedgerWriter, SqliteLedger, migrate};
+use crate::clock;
+use crate::ledger::LedgerStore;
 use crate::ledger::conformance::row;
 use crate::ledger::record::UsageRecord;
-use crate::ledger::{LedgerStore, clock};
 
 mod limits;
 

@@ -15,10 +15,8 @@ use tracing::{info, warn};
 
 use super::database::{Database, Fault};
 use super::shared::Shared;
-use crate::ledger::clock;
-
-/// How long the same trouble is not spoken of again.
-const QUIET: Duration = Duration::from_secs(30);
+use crate::clock;
+use crate::signals::{End, Trouble};
 
 /// How many rows are deleted in one round, so that writing never waits long behind it.
 const SWEEP_ROWS: usize = 1000;
@@ -49,16 +47,8 @@ impl LedgerWriter {
     /// written.
     #[must_use]
     pub fn close(mut self, patience: Duration) -> usize {
-        let end = clock::now() + patience;
-        let left = self.shared.flush(patience);
-        self.shared.stop();
-        // At least a moment, so that a flush that used all the patience still gets its last attempt.
-        let rest = end.saturating_duration_since(clock::now()).max(Duration::from_millis(50));
-        if self.shared.wait_ended(rest)
-            && let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            warn!(left, "ledger writer ended by a fault of its own");
+        if !self.shared.signals.close(self.thread.take(), patience) {
+            warn!("ledger writer ended by a fault of its own");
         }
         self.shared.stats().queued
     }
@@ -66,7 +56,7 @@ impl LedgerWriter {
 
 impl Drop for LedgerWriter {
     fn drop(&mut self) {
-        self.shared.stop();
+        self.shared.signals.stop();
     }
 }
 
@@ -83,35 +73,6 @@ struct Writer {
     trouble: Trouble,
 }
 
-/// What has been said about failures.
-#[derive(Default)]
-struct Trouble {
-    /// Whether the last attempt to write failed.
-    failing: bool,
-    /// Whether that has been said: a database that comes and goes is spoken of once in a while only.
-    told: bool,
-    /// When something was last said.
-    told_at: Option<Instant>,
-    /// How many lost rows have been spoken of.
-    told_lost: u64,
-}
-
-impl Trouble {
-    /// Whether it is time to speak again of the same trouble.
-    fn may_tell(&self, now: Instant) -> bool {
-        self.told_at.is_none_or(|told| now.saturating_duration_since(told) >= QUIET)
-    }
-}
-
-/// Tells those who wait that the thread has ended, however it ended.
-struct End(Arc<Shared>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.0.ended();
-    }
-}
-
 impl Writer {
     fn new(shared: Arc<Shared>) -> Self {
         Self {
@@ -125,15 +86,15 @@ impl Writer {
     }
 
     fn run(mut self) {
-        let _end = End(Arc::clone(&self.shared));
+        let _end = End(Arc::clone(&self.shared.signals));
         loop {
-            let orders = self.shared.next_orders();
+            let orders = self.shared.signals.next_orders(self.shared.config.flush_interval);
             self.collect();
             self.write();
             self.sweep();
             self.tell_losses();
             if self.backlog.is_empty() {
-                self.shared.flushed(orders.flush);
+                self.shared.signals.flushed(orders.flush);
             }
             if orders.stop {
                 return;
@@ -197,11 +158,10 @@ impl Writer {
         }
         self.shared.backlog.store(0, Ordering::Relaxed);
         self.shared.up.store(true, Ordering::Relaxed);
-        self.trouble.failing = false;
-        if std::mem::take(&mut self.trouble.told) {
-            self.trouble.told_lost = self.lost();
+        let lost = self.lost();
+        if self.trouble.over(lost) {
             let path = self.shared.config.path.display();
-            info!(%path, rows, lost = self.lost(), "ledger is written again");
+            info!(%path, rows, lost, "ledger is written again");
         }
     }
 
@@ -211,25 +171,20 @@ impl Writer {
         }
         self.shared.up.store(false, Ordering::Relaxed);
         self.shared.set_error(&fault.text);
-        let now = clock::now();
-        self.trouble.failing = true;
-        if self.trouble.may_tell(now) {
-            self.trouble = Trouble { failing: true, told: true, told_at: Some(now), told_lost: self.lost() };
+        let (waiting, lost) = (self.backlog.len(), self.lost());
+        if self.trouble.failed(lost) {
             let path = self.shared.config.path.display();
-            let (waiting, lost) = (self.backlog.len(), self.lost());
             warn!(%path, reason = %fault.text, waiting, lost, "ledger cannot be written; requests go on");
         }
     }
 
     /// Speaks of rows that were lost while the database was well: it was too slow for them.
     fn tell_losses(&mut self) {
-        let (lost, now) = (self.lost(), clock::now());
-        if self.trouble.failing || lost == self.trouble.told_lost || !self.trouble.may_tell(now) {
-            return;
+        let lost = self.lost();
+        if self.trouble.is_slow(lost) {
+            let path = self.shared.config.path.display();
+            warn!(%path, lost, "ledger is slower than the requests; rows were dropped");
         }
-        self.trouble = Trouble { told_at: Some(now), told_lost: lost, ..Trouble::default() };
-        let path = self.shared.config.path.display();
-        warn!(%path, lost, "ledger is slower than the requests; rows were dropped");
     }
 
     /// Deletes some of the rows that are older than the retention.
