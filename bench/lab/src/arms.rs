@@ -13,10 +13,11 @@ mod steady;
 mod world;
 
 use crate::paper::{Aim, Section, percent, summary};
-use crate::plot::Ink;
+use crate::plot::{Ink, Panel, Plot, Scale as Axes, Series};
 use crate::scenario::Scale;
 use policy::{EXPLORE, Way};
 use run::Run;
+use world::World;
 
 /// The folder of the page's plots, and the page's name.
 pub const PAGE: &str = "routing";
@@ -53,6 +54,16 @@ fn seeds(scale: Scale) -> u64 {
 /// One way of choosing, once per seed.
 type Runs = (Way, Vec<Run>);
 
+/// Each way of choosing, in each world.
+fn played(ways: &[Way], worlds: &[World]) -> Vec<Runs> {
+    ways.iter().map(|way| (*way, worlds.iter().map(|world| run::run(world, *way)).collect())).collect()
+}
+
+/// Ours, with one or another strategy, and all that it is held against.
+fn beside_baselines(ours: &[Way]) -> Vec<Way> {
+    ours.iter().chain(&Way::BASELINES).copied().collect()
+}
+
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     let count = values.len().max(1) as f64;
     values.sum::<f64>() / count
@@ -83,6 +94,21 @@ fn common((way, runs): &Runs, (from, to): (usize, usize)) -> Vec<String> {
     ]
 }
 const HEAD: [&str; 5] = ["", "reward of the oracle's", "worst run", "explored", "$ per 1,000"];
+
+/// Reward over time, of the ways that tell one another apart.
+fn over_time(all: &[Runs], length: usize, title: &str) -> Plot {
+    let shown = [Way::OURS, Way::Static, Way::Ucb1, Way::EpsilonGreedy, Way::SlidingUcb, Way::Random];
+    let series = shown.iter().enumerate().filter_map(|(place, way)| {
+        let (_, runs) = all.iter().find(|(each, _)| each == way)?;
+        Some(Series::new(way.name(), ink(place), slices(runs, length, 250)))
+    });
+    Plot {
+        title: title.to_owned(),
+        x_label: "requests",
+        x_scale: Axes::Linear,
+        panels: vec![Panel::new("reward, % of the oracle's", series.collect())],
+    }
+}
 
 /// Reward over slices of a run, averaged over all runs, in percent of the oracle's.
 fn slices(runs: &[Run], length: usize, slice: usize) -> Vec<(f64, f64)> {

@@ -1,9 +1,9 @@
 //! A model that is not what it was, from one request to the next.
 
 use super::policy::Way;
-use super::run::{Run, run};
+use super::run::Run;
 use super::world::{Fate, Request, SCORED, World, rivals};
-use super::{Runs, ink, mean, seeds};
+use super::{Runs, ink, mean, played, seeds};
 use crate::paper::{Aim, Drawing, Section, Table, percent};
 use crate::plot::{Panel, Plot, Scale as Axes, Series};
 use crate::scenario::Scale;
@@ -48,8 +48,7 @@ pub(super) fn play(scale: Scale) -> Section {
         let world = |seed| World { scored: case.scored, ..World::new(rivals(), case.fate, REQUESTS, seed) };
         let worlds: Vec<World> = (0..seeds(scale)).map(world).collect();
         let concerned: Vec<Vec<bool>> = worlds.iter().map(concerned).collect();
-        let played = |way: &Way| -> Runs { (*way, worlds.iter().map(|world| run(world, *way)).collect()) };
-        let all: Vec<Runs> = WAYS.iter().map(played).collect();
+        let all = played(&WAYS, &worlds);
         if let Some((_, runs)) = all.first() {
             let half = half(runs, &concerned);
             section.aims.push(Aim::at_most(format!("requests until noticed, {}", case.name), NOTICED, half, whole));

@@ -1,9 +1,9 @@
 //! A model that joins later, of which nothing is known.
 
 use super::policy::{EXPLORE, Way};
-use super::run::{Run, run};
+use super::run::Run;
 use super::world::{Fate, World, rivals};
-use super::{Runs, mean, seeds};
+use super::{mean, played, seeds};
 use crate::paper::{Aim, Section, Table, percent};
 use crate::scenario::Scale;
 
@@ -19,11 +19,9 @@ pub(super) fn play(scale: Scale) -> Section {
     let mut section =
         Section { title: "New models", text: TEXT, aims: Vec::new(), tables: Vec::new(), drawings: Vec::new() };
     for (name, arm) in CASES {
-        let played = |way: &Way| -> Runs {
-            let world = |seed| World::new(rivals(), Fate::Join(AT, arm), REQUESTS, seed);
-            (*way, (0..seeds(scale)).map(|seed| run(&world(seed), *way)).collect())
-        };
-        let all: Vec<Runs> = WAYS.iter().map(played).collect();
+        let world = |seed| World::new(rivals(), Fate::Join(AT, arm), REQUESTS, seed);
+        let worlds: Vec<World> = (0..seeds(scale)).map(world).collect();
+        let all = played(&WAYS, &worlds);
         if let Some((_, runs)) = all.first() {
             section.aims.extend(aims(name, arm, runs));
         }

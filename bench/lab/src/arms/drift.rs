@@ -3,11 +3,9 @@
 use atp_routing::bandit::Strategy;
 
 use super::policy::{Stated, Way};
-use super::run::run;
 use super::world::{Fate, World, models};
-use super::{HEAD, Runs, common, explored, ink, mean, seeds, slices};
+use super::{HEAD, Runs, beside_baselines, common, explored, mean, over_time, played, seeds};
 use crate::paper::{Aim, Drawing, Section, Table, percent};
-use crate::plot::{Panel, Plot, Scale as Axes, Series};
 use crate::scenario::Scale;
 
 const REQUESTS: usize = 10_000;
@@ -21,13 +19,9 @@ pub(super) fn play(scale: Scale) -> Section {
         Way::Ours(Strategy::Thompson, Stated::Roughly),
         Way::Ours(Strategy::Cheapest, Stated::Roughly),
     ];
-    let played = |way: &Way| -> Runs {
-        (
-            *way,
-            (0..seeds(scale)).map(|seed| run(&World::new(models(), Fate::Drift(SIZE), REQUESTS, seed), *way)).collect(),
-        )
-    };
-    let all: Vec<Runs> = ours.iter().chain(&Way::BASELINES).map(played).collect();
+    let worlds: Vec<World> =
+        (0..seeds(scale)).map(|seed| World::new(models(), Fate::Drift(SIZE), REQUESTS, seed)).collect();
+    let all = played(&beside_baselines(&ours), &worlds);
     let rows = all.iter().map(|runs| common(runs, (0, REQUESTS))).collect();
     let table = Table { caption: "*Reward over 10,000 requests*".to_owned(), head: HEAD.to_vec(), rows };
     Section { title: "Drift", text: TEXT, aims: aims(&all), tables: vec![table], drawings: vec![drawing(&all)] }
@@ -49,17 +43,7 @@ fn aims(all: &[Runs]) -> Vec<Aim> {
 }
 
 fn drawing(all: &[Runs]) -> Drawing {
-    let shown = [Way::OURS, Way::Static, Way::Ucb1, Way::EpsilonGreedy, Way::SlidingUcb, Way::Random];
-    let series = shown.iter().enumerate().filter_map(|(place, way)| {
-        let (_, runs) = all.iter().find(|(each, _)| each == way)?;
-        Some(Series::new(way.name(), ink(place), slices(runs, REQUESTS, 250)))
-    });
-    let plot = Plot {
-        title: "Models whose quality wanders".to_owned(),
-        x_label: "requests",
-        x_scale: Axes::Linear,
-        panels: vec![Panel::new("reward, % of the oracle's", series.collect())],
-    };
+    let plot = over_time(all, REQUESTS, "Models whose quality wanders");
     Drawing { file: "drift.svg", alt: "Reward of each way of choosing over time, under drift", svg: plot.svg() }
 }
 
