@@ -7,6 +7,7 @@ import random
 import urllib.error
 import urllib.request
 
+import played
 import stage
 import wire
 
@@ -27,38 +28,20 @@ class Arm:
         self.asked, self.left, self.bodies = 0, 0, []
 
 
-class Provider:
+class Provider(played.Played):
     """Speaks OpenAI's dialect for as many models as it was given."""
 
     def __init__(self, **arms: Arm):
-        self.arms, self.tasks = arms, set()
-
-    @contextlib.asynccontextmanager
-    async def listening(self):
-        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        try:
-            yield self
-        finally:
-            server.close()
-            for task in self.tasks:
-                task.cancel()
-            await asyncio.gather(*self.tasks, return_exceptions=True)
+        super().__init__()
+        self.arms = arms
 
     def asked(self) -> dict[str, int]:
         return {name: arm.asked for name, arm in self.arms.items()}
 
-    def serve(self, reader, writer):
-        # A task of our own: the server's would complain about being told to end.
-        task = asyncio.create_task(self.answer(reader, writer))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-
     async def answer(self, reader, writer):
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-                body = json.loads(await reader.readexactly(int(head.split("content-length: ")[1].split("\r\n")[0])))
+                body = await played.asked(reader)
                 arm = self.arms[body["model"]]
                 arm.asked += 1
                 arm.bodies.append(body)

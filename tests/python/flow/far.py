@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 
+import played
 import stage
 import wire
 
@@ -27,7 +28,7 @@ AT_ONCE = {"min_delay": "0s"}
 CHUNKS = [{"role": "assistant", "content": "Hi."}, {}]
 
 
-class Provider:
+class Provider(played.Played):
     """Answers chat completions as it is told at the moment: `status`, after `delay` seconds, and not while it is held.
 
     With `capacity` it refuses what is more. With `slots` it works on so many at a time; `line` more wait, and the
@@ -35,6 +36,7 @@ class Provider:
     """
 
     def __init__(self):
+        super().__init__()
         self.status, self.delay, self.capacity = 200, 0.0, None
         self.slots, self.line, self.busy, self.freed = None, 0, 0, asyncio.Condition()
         self.late = None
@@ -42,20 +44,9 @@ class Provider:
         self.served, self.refused = 0, 0
         self.free = asyncio.Event()
         self.free.set()
-        self.tasks = set()
 
-    @contextlib.asynccontextmanager
-    async def listening(self):
-        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        try:
-            yield self
-        finally:
-            self.free.set()
-            server.close()
-            for task in self.tasks:
-                task.cancel()
-            await asyncio.gather(*self.tasks, return_exceptions=True)
+    def ends(self):
+        self.free.set()
 
     def hold(self):
         self.free.clear()
@@ -63,18 +54,10 @@ class Provider:
     def release(self):
         self.free.set()
 
-    def serve(self, reader, writer):
-        # A task of our own: the server's would complain about being told to end.
-        task = asyncio.create_task(self.answer(reader, writer))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-
     async def answer(self, reader, writer):
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-                body = await reader.readexactly(int(head.split("content-length: ")[1].split("\r\n")[0]))
-                stream = json.loads(body).get("stream", False)
+                stream = (await played.asked(reader)).get("stream", False)
                 self.asked += 1
                 self.open += 1
                 self.most = max(self.most, self.open)

@@ -6,6 +6,7 @@ import json
 
 import openai
 
+import played
 import stage
 
 #: Micro-dollars per million tokens: an input token costs a thousandth of a dollar, an output token two.
@@ -24,40 +25,21 @@ def usd(thousandths: int) -> float:
     return thousandths / 1_000
 
 
-class Provider:
+class Provider(played.Played):
     """Writes `tokens` tokens, an event each, or as many as it is asked for where that is less."""
 
     def __init__(self, tokens: int = 20, pause: float = 0.0):
+        super().__init__()
         self.tokens, self.pause = tokens, pause
         #: Whether it keeps to the limit that it is asked to keep.
         self.obeys = True
         self.bodies: list[dict] = []
         self.written: list[int] = []
-        self.tasks = set()
-
-    @contextlib.asynccontextmanager
-    async def listening(self):
-        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        try:
-            yield self
-        finally:
-            server.close()
-            for task in self.tasks:
-                task.cancel()
-            await asyncio.gather(*self.tasks, return_exceptions=True)
-
-    def serve(self, reader, writer):
-        # A task of our own: the server's would complain about being told to end.
-        task = asyncio.create_task(self.answer(reader, writer))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
 
     async def answer(self, reader, writer):
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-                body = json.loads(await reader.readexactly(int(head.split("content-length: ")[1].split("\r\n")[0])))
+                body = await played.asked(reader)
                 self.bodies.append(body)
                 most = body.get("max_completion_tokens") or body.get("max_tokens") or self.tokens
                 most = most if self.obeys else self.tokens
