@@ -167,7 +167,7 @@ fn a_right_configuration_is_counted() {
     std::fs::write(&file, text).expect("written");
     let done = run(&["check", "-c", file.to_str().expect("a path")]);
     assert_eq!(done.code, Some(0), "{}", done.err);
-    assert!(done.out.contains("valid: 1 provider, 1 model, 0 keys"), "{}", done.out);
+    assert!(done.out.contains("valid: 1 provider, 1 model, 1 route, 0 keys"), "{}", done.out);
 }
 
 #[test]
