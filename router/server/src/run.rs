@@ -12,10 +12,11 @@ use atp_ingress::listen::{Connections, Wire};
 use atp_ingress::{Drain, Entrance};
 use atp_pipeline::metrics::Registrar;
 use atp_pipeline::{Parts, Pipeline, PipelineMetrics};
-use atp_store::Desk;
+use atp_store::{Desk, LedgerStore};
 use atp_telemetry::{BuildInfo, LogConfig, Logs, Metrics};
 use prometheus::core::Collector;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use crate::books::{Books, Writers};
 use crate::clock;
@@ -84,16 +85,9 @@ impl House {
             PipelineMetrics::register(&Described(Arc::clone(&metrics))).map_err(StartError::other)?;
         let books = Books::open(&config)?;
         let wired = providers::wire(&config.providers, &[], config.workers).map_err(StartError::Other)?;
-        if config.counts_tokens() {
-            // Milliseconds that would else be the first caller's.
-            openai::tokens::warm();
-        }
         let tasks = Tasks::default();
-        let now = clock::unix();
-        let spent = spent::before(&config, books.store.as_ref(), now.as_millis() as u64);
-        let moment = snapshot::Moment { version: 1, created: now.as_secs(), spent };
-        let plan = snapshot::pipeline(&config, &wired, moment);
-        let pipeline = Pipeline::new(parts(&books, pipeline_metrics, &tasks), &plan).map_err(StartError::other)?;
+        let parts = parts(&books, pipeline_metrics, &tasks);
+        let pipeline = pipeline(&config, &wired, parts, books.store.as_ref())?;
         let knowledge = KnowledgeFile::open(&config, &pipeline);
         let drain = Drain::new();
         let connections = Connections::new(config.limits.max_connections);
@@ -101,11 +95,7 @@ impl House {
         let adapters = wired.iter().map(|each| Arc::clone(&each.provider)).collect();
         let adapters = Arc::new(ArcSwap::from_pointee(adapters));
         let gauges = Gauges::register(&metrics, connections.clone(), tasks.clone(), Arc::clone(&adapters));
-        let certificate = Arc::<tls::Certificate>::default();
-        if let Some(tls) = &config.tls {
-            certificate.put(Arc::clone(&tls.certified));
-        }
-        let acceptor = config.tls.as_ref().map(|_| tls::acceptor(Arc::clone(&certificate))).transpose();
+        let (certificate, acceptor) = certificate(&config)?;
         let wire = wire(&config);
         let (listen, workers) = (config.listen, config.workers);
         let metrics_on_router_port = config.metrics_on_router_port;
@@ -125,8 +115,7 @@ impl House {
         let gateway: Arc<dyn Gateway> = Arc::new(pipeline.clone());
         let health = health(Arc::clone(&control), metrics_on_router_port);
         let entrance = Entrance::new(gateway, Arc::clone(&settings), health, drain.clone());
-        let plan =
-            Plan { entrance, wire, tls: acceptor.map_err(StartError::other)?, connections: connections.clone(), drain };
+        let plan = Plan { entrance, wire, tls: acceptor, connections: connections.clone(), drain };
         let workers = Workers::start(workers, listen, &plan).map_err(StartError::bind(listen, "listen"))?;
         let store = Arc::clone(&books.store);
         let reload = Reload { file, config, wired, providers: adapters, settings, pipeline, store, certificate, logs };
@@ -238,6 +227,33 @@ fn parts(books: &Books, metrics: PipelineMetrics, tasks: &Tasks) -> Parts {
     let tasks = tasks.clone();
     let spawn = Arc::new(move |work| tasks.start(work));
     Parts { ledger: books.ledger(), metrics, spawn, dialect: openai::port(), journal: books.journal() }
+}
+
+/// The request path, which knows from the books what was spent before.
+fn pipeline(
+    config: &Resolved,
+    wired: &[providers::Wired],
+    parts: Parts,
+    store: &dyn LedgerStore,
+) -> Result<Pipeline, StartError> {
+    if config.counts_tokens() {
+        // Milliseconds that would else be the first caller's.
+        openai::tokens::warm();
+    }
+    let now = clock::unix();
+    let spent = spent::before(config, store, now.as_millis() as u64);
+    let moment = snapshot::Moment { version: 1, created: now.as_secs(), spent };
+    Pipeline::new(parts, &snapshot::pipeline(config, wired, moment)).map_err(StartError::other)
+}
+
+/// What a reload puts a new certificate into, and what serves TLS from it where that is configured.
+fn certificate(config: &Resolved) -> Result<(Arc<tls::Certificate>, Option<TlsAcceptor>), StartError> {
+    let certificate = Arc::<tls::Certificate>::default();
+    if let Some(tls) = &config.tls {
+        certificate.put(Arc::clone(&tls.certified));
+    }
+    let acceptor = config.tls.as_ref().map(|_| tls::acceptor(Arc::clone(&certificate))).transpose();
+    Ok((certificate, acceptor.map_err(StartError::other)?))
 }
 
 /// Registers the request path's families so that they stand in the catalogue.
