@@ -54,7 +54,7 @@ pub(super) fn of(
 
 fn chosen(mind: &Mind, request: &Request, candidates: &[Candidate], first: &Candidate, ground: Ground) -> String {
     let model = &first.model;
-    let mut text = String::with_capacity(128);
+    let mut text = String::with_capacity(192);
     let considered = candidates.iter().filter(|each| each.dropped.is_none()).count();
     // Writing to a string cannot fail.
     let _ = match ground {
@@ -87,12 +87,40 @@ fn score(text: &mut String, mind: &Mind, first: &Candidate, considered: usize, g
         text.push_str("no active candidate is acceptable: ");
     }
     let how = if mind.rules.strategy == Strategy::Cheapest { "is the cheapest" } else { "scores best" };
-    write!(
-        text,
-        "{model} {how} of {considered} acceptable with {:.3} (quality {:.2}, cost {:.2}, latency {:.2}, reliability {:.2}, \
-         probability {:.3})",
-        terms.score, terms.quality, terms.cost, terms.latency, terms.reliability, terms.probability
-    )
+    write!(text, "{model} {how} of {considered} acceptable with ")?;
+    number(text, terms.score, 3);
+    for (what, value) in [
+        (" (quality ", terms.quality),
+        (", cost ", terms.cost),
+        (", latency ", terms.latency),
+        (", reliability ", terms.reliability),
+    ] {
+        text.push_str(what);
+        number(text, value, 2);
+    }
+    text.push_str(", probability ");
+    number(text, terms.probability, 3);
+    text.push(')');
+    Ok(())
+}
+
+/// Writes a number that is not negative with so many digits behind the point, ties up. The exact digits that `write!`
+/// looks for cost more than the whole choice among three.
+fn number(text: &mut String, value: f64, digits: u32) {
+    let unit = 10_u64.pow(digits);
+    let rounded = (value.max(0.0) * unit as f64 + 0.5) as u64;
+    let mut rest = rounded % unit;
+    match u32::try_from(rounded / unit).ok().and_then(|whole| char::from_digit(whole, 10)) {
+        Some(digit) => text.push(digit),
+        // Writing to a string cannot fail.
+        None => _ = write!(text, "{}", rounded / unit),
+    }
+    text.push('.');
+    let mut place = unit / 10;
+    while place > 0 {
+        text.extend(u32::try_from(rest / place).ok().and_then(|digit| char::from_digit(digit, 10)));
+        (rest, place) = (rest % place, place / 10);
+    }
 }
 
 fn nobody(candidates: &[Candidate]) -> String {
@@ -106,4 +134,25 @@ fn nobody(candidates: &[Candidate]) -> String {
         };
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_they_do_elsewhere() {
+        for value in [0.0, 0.001, 0.0049, 0.05, 0.1, 0.25, 0.333_333, 0.999, 0.9996, 1.0, 7.126, 9.999_9, 12.3, 4096.0]
+        {
+            for digits in [2, 3] {
+                let mut text = String::new();
+                number(&mut text, value, digits);
+                assert_eq!(text, format!("{value:.0$}", digits as usize));
+            }
+        }
+        let mut text = String::new();
+        number(&mut text, f64::NAN, 2);
+        number(&mut text, -0.5, 2);
+        assert_eq!(text, "0.000.00");
+    }
 }
