@@ -28,7 +28,8 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 pub use brain::Brain;
-use model::Guess;
+pub(crate) use brain::Sight;
+pub(crate) use model::Guess;
 pub use view::ArmView;
 
 /// How one model is chosen.

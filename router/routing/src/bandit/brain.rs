@@ -37,11 +37,11 @@ pub struct Brain {
     told: u32,
 }
 
-/// A request, as arms are scored for it.
+/// A request, as every arm is looked at for it.
 #[derive(Debug, Clone, Copy)]
-struct Ask {
+pub(crate) struct Sight {
     context: Context,
-    weights: Weights,
+    /// What is left of what counted fully when it was last faded.
     fresh: f64,
 }
 
@@ -90,10 +90,23 @@ impl Brain {
         now_ms: u64,
         dice: &mut impl Rng,
     ) -> Option<Pick> {
-        let ask = Ask { context: clean(context), weights: sane(weights), fresh: self.fresh(now_ms) };
+        let sight = self.sight(context, now_ms);
+        self.pick_seen(&sight, weights, arms, |arm| self.guess(&sight, arm), dice)
+    }
+
+    /// The same, where what is believed of each arm's quality at this request is known already.
+    pub(crate) fn pick_seen(
+        &self,
+        sight: &Sight,
+        weights: Weights,
+        arms: &[ArmNow],
+        guess: impl Fn(usize) -> Option<Guess>,
+        dice: &mut impl Rng,
+    ) -> Option<Pick> {
+        let weights = sane(weights);
         let mut scored: SmallVec<[Scored; 8]> = SmallVec::with_capacity(arms.len());
-        let known = arms.iter().filter_map(|now| Some((now, self.arms.get(now.arm)?)));
-        known.for_each(|(now, arm)| scored.push(self.scored(&ask, now, arm)));
+        let known = arms.iter().filter_map(|now| Some((now, self.arms.get(now.arm)?, guess(now.arm)?)));
+        known.for_each(|(now, arm, quality)| scored.push(self.scored(weights, now, arm, quality)));
         let greedy = spread::highest(&scored);
         let cap = unit(self.rules.explore);
         match self.rules.strategy {
@@ -103,8 +116,8 @@ impl Brain {
                 spread::capped(&mut scored, greedy, cap);
             }
             Strategy::Ucb => {
-                let pulls = |arm: usize| self.arms.get(arm).map_or(0.0, |arm| arm.place(ask.context.cluster).pulls);
-                let winner = ucb::bound(&mut scored, |arm| pulls(arm) * ask.fresh);
+                let pulls = |arm: usize| self.arms.get(arm).map_or(0.0, |arm| arm.place(sight.context.cluster).pulls);
+                let winner = ucb::bound(&mut scored, |arm| pulls(arm) * sight.fresh);
                 spread::certain(&mut scored, winner);
             }
             Strategy::Cheapest => spread::certain(&mut scored, greedy),
@@ -114,10 +127,9 @@ impl Brain {
     }
 
     /// What an arm is worth, before chance has a part in it.
-    fn scored(&self, ask: &Ask, now: &ArmNow, arm: &Arm) -> Scored {
-        let (quality, reliability) = (self.guess(ask, arm), arm.reliability());
+    fn scored(&self, weights: Weights, now: &ArmNow, arm: &Arm, quality: Guess) -> Scored {
+        let reliability = arm.reliability();
         let (cost, latency) = (unit(now.cost), unit(now.latency));
-        let weights = ask.weights;
         let whole = weights.quality * quality.mean + weights.cost * cost + weights.latency * latency;
         let score = match self.rules.strategy {
             Strategy::Cheapest => cost,
@@ -137,14 +149,20 @@ impl Brain {
         Scored { arm: now.arm, terms }
     }
 
-    /// What is believed of a quality, in the way of the strategy.
-    fn guess(&self, ask: &Ask, arm: &Arm) -> Guess {
-        match self.rules.strategy {
+    /// A request as every arm is looked at for it.
+    pub(crate) fn sight(&self, context: &Context, now_ms: u64) -> Sight {
+        Sight { context: clean(context), fresh: self.fresh(now_ms) }
+    }
+
+    /// What is believed of an arm's quality, in the way of the strategy; `None` where there is no such arm.
+    pub(crate) fn guess(&self, sight: &Sight, arm: usize) -> Option<Guess> {
+        let (arm, context) = (self.arms.get(arm)?, &sight.context);
+        Some(match self.rules.strategy {
             Strategy::Contextual | Strategy::Cheapest => {
-                arm.model.guess(&ask.context, arm::place(ask.context.cluster), ask.fresh)
+                arm.model.guess(context, arm::place(context.cluster), sight.fresh)
             }
-            Strategy::Ucb | Strategy::Thompson => arm.quality(ask.context.cluster, ask.fresh),
-        }
+            Strategy::Ucb | Strategy::Thompson => arm.quality(context.cluster, sight.fresh),
+        })
     }
 
     /// Learns; returns the reward from 0 to 1 that the lesson amounts to, where it has one.
@@ -191,13 +209,11 @@ impl Brain {
     /// What is believed of an arm's quality at such a request; of an arm that is not known, nothing.
     #[must_use]
     pub fn quality(&self, arm: usize, context: &Context, now_ms: u64) -> Belief {
-        let Some(arm) = self.arms.get(arm) else {
+        let sight = self.sight(context, now_ms);
+        let Some((arm, guess)) = self.arms.get(arm).zip(self.guess(&sight, arm)) else {
             return Belief { mean: 0.0, deviation: 0.0, weight: 0.0 };
         };
-        let fresh = self.fresh(now_ms);
-        let weights = Weights { quality: 1.0, cost: 0.0, latency: 0.0 };
-        let guess = self.guess(&Ask { context: clean(context), weights, fresh }, arm);
-        Belief { mean: guess.mean, deviation: guess.variance.sqrt(), weight: arm.model.weight() * fresh }
+        Belief { mean: guess.mean, deviation: guess.variance.sqrt(), weight: arm.model.weight() * sight.fresh }
     }
 
     /// What is left now of what counted fully when it was last faded.

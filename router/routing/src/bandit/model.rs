@@ -83,9 +83,9 @@ struct Cell {
 
 /// A normal belief about a quality at one request.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(super) struct Guess {
-    pub(super) mean: f64,
-    pub(super) variance: f64,
+pub(crate) struct Guess {
+    pub(crate) mean: f64,
+    pub(crate) variance: f64,
 }
 
 impl Prior {

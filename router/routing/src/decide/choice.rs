@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::explain::{self, Ground};
 use super::{Dice, Mind, Request, Scale};
-use crate::bandit::{ArmNow, Belief, Pick, Scored, Strategy, UNKNOWN_QUALITY};
+use crate::bandit::{ArmNow, Guess, Pick, Scored, Sight, Strategy, UNKNOWN_QUALITY};
 use crate::candidate::{self, CandidateFacts, CandidateNow, Needs};
 
 /// How far ahead in score another model has to be for a prompt's beginning to leave the one that has it in its
@@ -27,12 +27,18 @@ const UNLISTED: CandidateNow = CandidateNow {
     affordable: false,
 };
 
+/// What is believed of an arm that is not there.
+const NOTHING: Guess = Guess { mean: 0.0, variance: 0.0 };
+
 /// What stands of a choice while it is made.
 struct Desk<'a> {
     mind: &'a Mind,
     request: &'a Request,
     now: &'a [CandidateNow],
     scale: Scale,
+    sight: Sight,
+    /// What is believed of each candidate's quality, where it is known at all.
+    guesses: SmallVec<[Option<Guess>; 8]>,
     candidates: Vec<Candidate>,
 }
 
@@ -54,7 +60,10 @@ pub(super) struct Note {
 /// Makes the plan.
 pub(super) fn plan(mind: &Mind, request: &Request, now: &[CandidateNow]) -> (Plan, Note) {
     let scale = Scale::of(&request.needs, &mind.rules.candidates, now);
-    let mut desk = Desk { mind, request, now, scale, candidates: Vec::with_capacity(mind.rules.candidates.len()) };
+    let sight = mind.brain.sight(&request.context, request.now_ms);
+    let all = mind.rules.candidates.len();
+    let (guesses, candidates) = (SmallVec::with_capacity(all), Vec::with_capacity(all));
+    let mut desk = Desk { mind, request, now, scale, sight, guesses, candidates };
     desk.fill();
     let Chosen { order, ground, explored } = desk.choose();
     let candidates = desk.candidates;
@@ -99,7 +108,9 @@ impl Desk<'_> {
     fn fill(&mut self) {
         for (arm, facts) in self.mind.rules.candidates.iter().enumerate() {
             let now = self.now.get(arm).unwrap_or(&UNLISTED);
-            let belief = self.mind.brain.quality(arm, &self.request.context, self.request.now_ms);
+            let guess = self.mind.brain.guess(&self.sight, arm);
+            self.guesses.push(guess);
+            let belief = guess.unwrap_or(NOTHING);
             let p95_ms = candidate::p95_ms(facts, now);
             let terms = Terms {
                 quality: belief.mean,
@@ -167,8 +178,8 @@ impl Desk<'_> {
         };
         let now: SmallVec<[ArmNow; 8]> = arms.iter().map(now).collect();
         let mut dice = Dice::new(self.request.seed);
-        let (context, weights) = (&self.request.context, self.request.needs.weights);
-        let pick = self.mind.brain.pick(context, weights, &now, self.request.now_ms, &mut dice)?;
+        let guess = |arm: usize| self.guesses.get(arm).copied().flatten();
+        let pick = self.mind.brain.pick_seen(&self.sight, self.request.needs.weights, &now, guess, &mut dice)?;
         for scored in &pick.scored {
             if let Some(each) = self.candidates.get_mut(scored.arm) {
                 each.terms = scored.terms;
@@ -261,9 +272,9 @@ impl Desk<'_> {
 
 /// The quality that a floor is held against. A model whose stated quality passes gets the benefit of the doubt of one
 /// standard deviation: who is dropped is not asked any more, so that a few bad scores would shut it out for long.
-fn doubted(needs: &Needs, facts: &CandidateFacts, belief: &Belief) -> f64 {
+fn doubted(needs: &Needs, facts: &CandidateFacts, belief: &Guess) -> f64 {
     let stated = facts.quality.unwrap_or(UNKNOWN_QUALITY) >= needs.quality.floor();
-    if stated { belief.mean + belief.deviation } else { belief.mean }
+    if stated { belief.mean + belief.variance.sqrt() } else { belief.mean }
 }
 
 /// The first answers, the second is tried next, and the last is the last resort: one of three or more, or
