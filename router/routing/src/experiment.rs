@@ -114,6 +114,9 @@ pub struct Trial {
     today: u64,
     champion_cost: u64,
     challenger_cost: u64,
+    /// Held for runs that are under way; none of them outlives the process.
+    #[serde(skip)]
+    held: u64,
 }
 
 impl Trial {
@@ -135,6 +138,7 @@ impl Trial {
             today: 0,
             champion_cost: 0,
             challenger_cost: 0,
+            held: 0,
         }
     }
 
@@ -154,10 +158,28 @@ impl Trial {
         }
     }
 
-    /// Whether a run that is expected to cost this much fits under the day's cap.
+    /// Holds what a run is expected to cost, where that fits under the day's cap beside what is spent and held; `false`
+    /// where it does not. What is held is given back by [`Self::release`].
     #[must_use]
-    pub fn affords(&self, expected: MicroUsd, cap: MicroUsd, now_ms: u64) -> bool {
-        self.spent_on(now_ms).saturating_add(expected.0) <= cap.0
+    pub fn hold(&mut self, expected: MicroUsd, cap: MicroUsd, now_ms: u64) -> bool {
+        let held = self.held.saturating_add(expected.0);
+        let fits = self.spent_on(now_ms).saturating_add(held) <= cap.0;
+        if fits {
+            self.held = held;
+        }
+        fits
+    }
+
+    /// Gives back what was held for a run.
+    pub fn release(&mut self, held: MicroUsd) {
+        self.held = self.held.saturating_sub(held.0);
+    }
+
+    /// How many times something has happened to it that is worth keeping: it never shrinks, and where it has not
+    /// changed nothing has.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.rate.samples().wrapping_add(self.spend)
     }
 
     /// Books what a run has cost: the challenger's answer, its judge.

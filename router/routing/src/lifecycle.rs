@@ -147,6 +147,9 @@ pub struct Lifecycle {
     /// The models of each route, which needs one that is active. They are configured, not known.
     #[serde(default)]
     routes: Vec<Vec<Arc<str>>>,
+    /// How many times something has changed.
+    #[serde(default)]
+    events: u64,
 }
 
 impl Lifecycle {
@@ -154,7 +157,12 @@ impl Lifecycle {
     #[must_use]
     pub fn new(rules: LifecycleRules, entries: &[Entry]) -> Self {
         let all = entries.iter().map(|entry| Arc::clone(&entry.model)).collect();
-        Self { rules, lives: entries.iter().map(|entry| Life::new(entry, &rules)).collect(), routes: vec![all] }
+        Self {
+            rules,
+            lives: entries.iter().map(|entry| Life::new(entry, &rules)).collect(),
+            routes: vec![all],
+            events: 0,
+        }
     }
 
     /// The same models, where they are those of several routes, each of which needs one that is active. Without
@@ -168,6 +176,7 @@ impl Lifecycle {
     /// configuration has changed its mind begins anew, unless it is pinned. Where that leaves a route without an
     /// active model, because the route is new or has lost one, its models that evidence has demoted are active again.
     pub fn adopt(&mut self, before: &Self) {
+        self.events = before.events;
         for life in &mut self.lives {
             if let Some(known) = before.lives.iter().find(|known| known.model == life.model) {
                 life.adopt(known, &self.rules);
@@ -177,6 +186,7 @@ impl Lifecycle {
         let empty: Vec<Arc<str>> = self.routes.iter().filter(|route| !active(route)).flatten().cloned().collect();
         for life in self.lives.iter_mut().filter(|life| empty.contains(&life.model)) {
             life.come_back(&self.rules);
+            self.events += 1;
         }
     }
 
@@ -192,6 +202,7 @@ impl Lifecycle {
         let needed = self.is_needed(model);
         let life = self.lives.iter_mut().find(|life| &*life.model == model)?;
         life.add(sample, &rules, now_ms);
+        self.events += 1;
         let (to, reason) = life.due(&rules, now_ms)?;
         if to == Status::Shadow && needed {
             return None;
@@ -204,6 +215,7 @@ impl Lifecycle {
         let rules = self.rules;
         let life = self.lives.iter_mut().find(|life| &*life.model == model)?;
         life.pinned = true;
+        self.events += 1;
         (life.status != status).then(|| life.flip(status, Cause::Pin, "pinned".to_owned(), &rules, now_ms))
     }
 
@@ -213,11 +225,18 @@ impl Lifecycle {
         let Some(life) = self.lives.iter_mut().find(|life| &*life.model == model) else { return false };
         let pinned = std::mem::take(&mut life.pinned);
         if pinned {
+            self.events += 1;
             // What was gathered under the pin may be old; and a flip right now would be a surprise.
             life.restart(&rules, now_ms);
             life.flipped_ms = Some(now_ms);
         }
         pinned
+    }
+
+    /// How many samples, flips and pins it comes from: where this has not changed, nothing has.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events
     }
 
     /// Every model, in configured order.

@@ -16,6 +16,8 @@ pub(crate) struct ExperimentMetrics {
     pub(crate) runs: IntCounter,
     wins: IntCounter,
     compared: IntCounterVec,
+    /// Challengers that were not asked, because what that costs is not known.
+    pub(crate) unpriced: IntCounter,
     pub(crate) judge_failed: IntCounter,
     pub(crate) promotions: IntCounter,
     pub(crate) demotions: IntCounter,
@@ -38,6 +40,10 @@ impl ExperimentMetrics {
                 "atp_challenges_total",
                 "Comparisons of a challenger with the model that was chosen, by how the challenger did",
                 &["result"],
+            )?,
+            unpriced: counter(
+                "atp_challengers_unpriced_total",
+                "Challengers that were not asked because they or their judge have no price, and a day's money is to hold",
             )?,
             judge_failed: counter("atp_judge_failed_total", "Comparisons whose judge came to nothing")?,
             promotions: counter("atp_router_promotions_total", "Models that were promoted to answer callers")?,

@@ -53,8 +53,8 @@ pub(super) async fn choose(
     metrics.arbiters.inc();
     let heard = match errand::run(&walk.shared, &walk.live, model, question).await {
         Ok(heard) => heard,
-        Err(error) => {
-            tracing::debug!(model = &**model, error = error.kind().code(), "the arbiter came to nothing");
+        Err(failed) => {
+            tracing::debug!(model = &**model, error = failed.error.kind().code(), "the arbiter came to nothing");
             return without;
         }
     };

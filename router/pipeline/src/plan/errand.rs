@@ -8,6 +8,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
+use atp_core::answer::BoxBody;
 use atp_core::{
     Caller, Error, ErrorKind, Exchange, Finish, MicroUsd, Payload, Qos, RequestId, Restarts, Reuse, Rope, Usage,
 };
@@ -18,7 +19,7 @@ use rand::RngExt;
 use crate::clock;
 use crate::live::Live;
 use crate::pipeline::Shared;
-use crate::settle;
+use crate::settle::{self, Books};
 use crate::stack::{self, Step};
 
 /// Whose requests they are, in the books and at the models.
@@ -51,6 +52,30 @@ pub(super) struct Heard {
     /// What it used and cost, where that is known.
     pub(super) usage: Option<Usage>,
     pub(super) cost: Option<MicroUsd>,
+}
+
+/// A request that has come to nothing.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) error: Error,
+    /// What it has cost all the same; `None` where a provider was at work, and it is not known.
+    pub(super) cost: Option<MicroUsd>,
+}
+
+impl Failed {
+    /// Without an answer: only who was at work on one when the time was up, or his connection broke, has cost anything.
+    fn unanswered(error: Error, books: &Books) -> Self {
+        let began = matches!(
+            error.kind(),
+            ErrorKind::TimeoutFirstByte
+                | ErrorKind::TimeoutIdle
+                | ErrorKind::TimeoutTotal
+                | ErrorKind::ProviderCut
+                | ErrorKind::ProviderGarbled
+        );
+        let cost = if began && books.was_asked() { None } else { Some(MicroUsd::default()) };
+        Self { error, cost }
+    }
 }
 
 /// A request like `of`, to be sent by the router itself to the model of this name.
@@ -108,7 +133,7 @@ pub(super) fn may_see(live: &Live, name: &str, label: Option<&Arc<str>>) -> bool
     live.find_model(name).is_some_and(|found| found.route.scopes.iter().any(|scope| scope == label))
 }
 
-/// Sends a request to the model `name`, and reads its answer.
+/// Sends a request to the model `name`, and reads its answer. It is the router's own, with a row of its own.
 ///
 /// # Errors
 ///
@@ -118,32 +143,57 @@ pub(super) async fn run(
     shared: &Arc<Shared>,
     live: &Arc<Live>,
     name: &str,
-    mut exchange: Exchange,
-) -> Result<Heard, Error> {
-    let found = live.find_model(name);
+    exchange: Exchange,
+) -> Result<Heard, Failed> {
     let mut books = settle::open(Arc::clone(shared), &exchange, None);
     books.enter(Step::Plan);
+    ask(books, live, name, exchange).await
+}
+
+/// The same, with the books of whoever pays for it.
+///
+/// # Errors
+///
+/// Those of [`run`].
+pub(super) async fn ask(
+    mut books: Books,
+    live: &Arc<Live>,
+    name: &str,
+    mut exchange: Exchange,
+) -> Result<Heard, Failed> {
+    let found = live.find_model(name);
     let reply = match stack::steps(&mut books, live, found, &mut exchange).await {
         Ok((begun, rescue)) => books.answer(begun.opening, begun.now, rescue),
-        Err(error) => books.refuse(error),
-    };
-    let mut body = reply.result?.body;
-    let bytes = match body.as_mut().take_full() {
-        Some(whole) => whole,
-        None => {
-            let mut all = BytesMut::new();
-            while let Some(chunk) = poll_fn(|cx| body.as_mut().poll_chunk(cx)).await {
-                all.extend_from_slice(&chunk?);
-                if all.len() > MOST {
-                    return Err(Error::provider(ErrorKind::ProviderGarbled, "the answer is longer than it may be"));
-                }
-            }
-            all.freeze()
+        Err(error) => {
+            let failed = Failed::unanswered(error.clone(), &books);
+            books.refuse(error);
+            return Err(failed);
         }
     };
-    let report = body.report();
-    if let Some(failure) = &report.failure {
-        return Err(failure.clone());
+    let mut body = match reply.result {
+        Ok(answer) => answer.body,
+        Err(error) => return Err(Failed { error, cost: None }),
+    };
+    let read = read(&mut body).await;
+    let (report, cost) = (body.report(), body.cost());
+    match (read, &report.failure) {
+        (Ok(bytes), None) => Ok(Heard { bytes, finish: report.finish, usage: report.usage, cost }),
+        (Ok(_), Some(failure)) => Err(Failed { error: failure.clone(), cost }),
+        (Err(error), _) => Err(Failed { error, cost }),
     }
-    Ok(Heard { bytes, finish: report.finish, usage: report.usage, cost: body.cost() })
+}
+
+/// All bytes of an answer.
+async fn read(body: &mut BoxBody) -> Result<Bytes, Error> {
+    if let Some(whole) = body.as_mut().take_full() {
+        return Ok(whole);
+    }
+    let mut all = BytesMut::new();
+    while let Some(chunk) = poll_fn(|cx| body.as_mut().poll_chunk(cx)).await {
+        all.extend_from_slice(&chunk?);
+        if all.len() > MOST {
+            return Err(Error::provider(ErrorKind::ProviderGarbled, "the answer is longer than it may be"));
+        }
+    }
+    Ok(all.freeze())
 }

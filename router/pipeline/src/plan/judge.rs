@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use atp_core::{Error, ErrorKind, Exchange, Features, Finish, MicroUsd, Operation, Payload, Signs};
+use atp_core::{Error, ErrorKind, Exchange, Features, Finish, MicroUsd, Operation, Payload, Price, Signs, Usage};
 use atp_routing::experiment::Compared;
 use bytes::Bytes;
 use rand::RngExt;
@@ -14,6 +14,12 @@ use crate::pipeline::Shared;
 
 /// What a judge is shown of a request and of each answer at most, in bytes.
 const SHOWN: usize = 16 * 1024;
+
+/// The most tokens that are in that: few texts have more than one in three bytes.
+const SHOWN_TOKENS: u64 = SHOWN as u64 / 3;
+
+/// Tokens of the instructions and of what stands between the texts.
+const FRAME: u64 = 150;
 
 /// The most tokens of a verdict: one word, and room for a model that cannot be brief.
 const WORDS: u64 = 16;
@@ -67,12 +73,23 @@ fn grade(asked: &Features, signs: &Signs) -> u8 {
     good.into_iter().map(u8::from).sum()
 }
 
-/// How the challenger's answer compares in the eyes of the model `judge`, and what asking it has cost. Which of
-/// the two is shown first is drawn, because models prefer a place.
-///
-/// # Errors
-///
-/// Those of the judge's exchange; [`ErrorKind::ProviderGarbled`] for a verdict that is none.
+/// What a judge has come to.
+pub(super) struct Judged {
+    /// The verdict, or the error of the judge's exchange; [`ErrorKind::ProviderGarbled`] for a verdict that is none.
+    pub(super) compared: Result<Compared, Error>,
+    /// What asking has cost, with or without a verdict; `None` where that is not known.
+    pub(super) cost: Option<MicroUsd>,
+}
+
+/// What it would cost at most to have two answers of so many tokens to a request of so many judged at this price.
+pub(super) fn expected(price: Price, request: u64, answer: u64) -> MicroUsd {
+    let shown = |tokens: u64| tokens.min(SHOWN_TOKENS);
+    let input = FRAME + shown(request) + 2 * shown(answer);
+    price.cost(&Usage { input, output: WORDS, ..Usage::default() })
+}
+
+/// How the challenger's answer compares in the eyes of the model `judge`. Which of the two is shown first is drawn,
+/// because models prefer a place.
 pub(super) async fn by_model(
     shared: &Arc<Shared>,
     live: &Arc<Live>,
@@ -80,7 +97,7 @@ pub(super) async fn by_model(
     asked: &Exchange,
     champion: &Answer,
     challenger: &Answer,
-) -> Result<(Compared, Option<MicroUsd>), Error> {
+) -> Judged {
     let swapped: bool = rand::rng().random();
     let (a, b) = if swapped { (challenger, champion) } else { (champion, challenger) };
     let text = |answer: &Answer| (shared.dialect.text)(asked.operation, &answer.bytes).unwrap_or_default();
@@ -91,18 +108,21 @@ pub(super) async fn by_model(
         shown(&text(b))
     );
     let question = errand::question(shared, judge, (INSTRUCTIONS, &user), WORDS);
-    let heard = errand::run(shared, live, judge, question).await?;
-    let said = (shared.dialect.text)(Operation::Chat, &heard.bytes).unwrap_or_default();
-    let verdict = verdict(&said).ok_or_else(|| {
-        let text = format!("the judge `{judge}` says neither A nor B nor TIE");
-        Error::provider(ErrorKind::ProviderGarbled, text)
-    })?;
-    let compared = match (verdict, swapped) {
-        (Verdict::Tie, _) => Compared::Tie,
-        (Verdict::A, true) | (Verdict::B, false) => Compared::Win,
-        (Verdict::A, false) | (Verdict::B, true) => Compared::Loss,
+    let heard = match errand::run(shared, live, judge, question).await {
+        Ok(heard) => heard,
+        Err(failed) => return Judged { compared: Err(failed.error), cost: failed.cost },
     };
-    Ok((compared, heard.cost))
+    let said = (shared.dialect.text)(Operation::Chat, &heard.bytes).unwrap_or_default();
+    let compared = match (verdict(&said), swapped) {
+        (Some(Verdict::Tie), _) => Ok(Compared::Tie),
+        (Some(Verdict::A), true) | (Some(Verdict::B), false) => Ok(Compared::Win),
+        (Some(Verdict::A), false) | (Some(Verdict::B), true) => Ok(Compared::Loss),
+        (None, _) => {
+            let text = format!("the judge `{judge}` says neither A nor B nor TIE");
+            Err(Error::provider(ErrorKind::ProviderGarbled, text))
+        }
+    };
+    Judged { compared, cost: heard.cost }
 }
 
 /// What a judge says.

@@ -51,10 +51,13 @@ impl Knowledge {
         Self { version: VERSION, routes: live.choices().map(route).collect(), models, lives: live.lives.all() }
     }
 
-    /// How many choices and lessons it comes from: where this has not changed, nothing was learnt.
+    /// How many choices, lessons, comparisons and pins it comes from: where this has not changed, there is nothing new
+    /// to keep.
     #[must_use]
     pub fn events(&self) -> u64 {
-        self.routes.iter().map(|route| route.mind.events()).fold(0, u64::wrapping_add)
+        let minds = self.routes.iter().map(|route| route.mind.events());
+        let trials = self.routes.iter().flat_map(|route| &route.trials).map(|(_, trial)| trial.events());
+        minds.chain(trials).fold(self.lives.events(), u64::wrapping_add)
     }
 
     /// Whether there is a route that could learn.

@@ -2,19 +2,23 @@
 //!
 //! The caller is never kept waiting and never billed: the challenger is asked after the caller's answer has come
 //! to its end, as a request of the router's own ([`super::errand`]), in a share of the requests and within a
-//! day's money. Both answers are compared by a judge ([`super::judge`]); what that tells goes into the route's
+//! day's money. What a run may cost is held of that before it begins ([`hold`]), and what it has cost is booked when it
+//! ends, whichever way it does. Both answers are compared by a judge ([`super::judge`]); what that tells goes into the route's
 //! trial (wins with bounds that hold at any time) and into the lives of both models, which promote and demote
 //! ([`super::lives`]).
 
+mod hold;
 mod tee;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use atp_core::{Exchange, MicroUsd, Operation, Payload, Plan, PlanEvent, Reply, Rope, Status};
+use atp_core::{Exchange, MicroUsd, Operation, Payload, Plan, PlanEvent, Reply, Rope, Side, Status};
 use atp_routing::experiment::{Compared, Trial};
 use rand::RngExt;
 
+use self::hold::Hold;
 use self::tee::Tee;
 use super::choice::Choice;
 use super::chosen::Basis;
@@ -36,7 +40,11 @@ const ALPHA: f64 = 0.05;
 
 /// The trials of one route's challengers.
 #[derive(Default)]
-pub(crate) struct Trials(Mutex<Vec<(Arc<str>, Trial)>>);
+pub(crate) struct Trials {
+    all: Mutex<Vec<(Arc<str>, Trial)>>,
+    /// Whether it was told that there is no price.
+    warned: AtomicBool,
+}
 
 impl Trials {
     /// The trials, in the order in which they began.
@@ -50,7 +58,7 @@ impl Trials {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(Arc<str>, Trial)>> {
-        lock(&self.0)
+        lock(&self.all)
     }
 
     /// Does something with the trial of a challenger, which begins where there was none.
@@ -102,6 +110,7 @@ pub(super) struct Challenge {
     basis: Arc<Basis>,
     model: Arc<str>,
     judge: Judge,
+    hold: Hold,
     asked: Exchange,
     body: Rope,
 }
@@ -121,17 +130,17 @@ pub(super) fn draw(
         return None;
     }
     let candidate = basis.plan.candidates.get(basis.challenger?)?;
-    let expected = candidate.forecast.guarded.unwrap_or_default();
-    let affords = |trial: &mut Trial| trial.affords(expected, rules.max_usd_per_day, clock::unix_ms(now));
-    if rand::rng().random::<f64>() >= rules.share || !choice.trials.with(&candidate.model, affords) {
+    if rand::rng().random::<f64>() >= rules.share {
         return None;
     }
+    let hold = Hold::of(shared, live, choice, rules, candidate, clock::unix_ms(now))?;
     Some(Challenge {
         shared: Arc::clone(shared),
         live: Arc::clone(live),
         basis: Arc::clone(basis),
         model: Arc::clone(&candidate.model),
         judge: rules.judge.clone(),
+        hold,
         asked: attempt::copy(exchange),
         body: body.clone(),
     })
@@ -159,39 +168,32 @@ impl Challenge {
     }
 
     async fn run(self, champion: Arc<str>, first: Answer) {
-        let Self { shared, live, basis, model, judge, asked, body } = self;
+        let Self { shared, live, basis, model, judge, mut hold, asked, body } = self;
         if champion == model {
             return;
         }
         let now = clock::now();
         shared.metrics.experiments.runs.inc();
-        let mut spent = MicroUsd::default();
         let errand = errand::copy(&asked, &model, body.clone(), now);
         let heard = errand::run(&shared, &live, &model, errand).await;
         let compared = match heard {
             Ok(heard) => {
-                spent = heard.cost.unwrap_or_default();
+                hold.ran(heard.cost);
                 learnt(&live, &basis, &model, &heard, now);
                 let second = Answer { bytes: heard.bytes, finish: heard.finish, cost: heard.cost };
                 let told = compare(&shared, &live, &judge, &asked, body, &basis, (&first, &second)).await;
-                told.map(|(compared, cost)| {
-                    spent = MicroUsd(spent.0.saturating_add(cost.0));
-                    (compared, first.cost.zip(second.cost))
-                })
+                hold.was_judged(told.cost);
+                told.compared.map(|compared| (compared, first.cost.zip(second.cost)))
             }
-            // Who does not answer has lost.
-            Err(error) if error.side() == atp_core::Side::Provider => Some((Compared::Loss, None)),
-            Err(_) => None,
+            Err(failed) => {
+                hold.ran(failed.cost);
+                // Who does not answer has lost.
+                (failed.error.side() == Side::Provider).then_some((Compared::Loss, None))
+            }
         };
-        let current = shared.live();
-        let Some(choice) = current.choice(&basis.route) else { return };
         let now_ms = clock::unix_ms(clock::now());
-        choice.trials.with(&model, |trial| {
-            trial.pay(spent, now_ms);
-            if let Some((compared, costs)) = compared {
-                trial.judge(compared, costs);
-            }
-        });
+        hold.settle(compared, now_ms);
+        let current = shared.live();
         if let Some((compared, costs)) = compared {
             shared.metrics.experiments.compared(compared);
             lives::observe(&shared, &current, (&champion, &model), compared, costs, now_ms);
@@ -211,7 +213,15 @@ fn learnt(live: &Live, basis: &Basis, model: &Arc<str>, heard: &errand::Heard, b
     known.took(now.saturating_duration_since(began), now);
 }
 
-/// Compares two answers; what that has cost beside it. `None` where the judge has come to nothing.
+/// What comparing two answers has come to.
+struct Told {
+    /// `None` where the judge has come to nothing.
+    compared: Option<Compared>,
+    /// What that has cost all the same; `None` where it is not known.
+    cost: Option<MicroUsd>,
+}
+
+/// Compares two answers.
 async fn compare(
     shared: &Arc<Shared>,
     live: &Arc<Live>,
@@ -220,21 +230,20 @@ async fn compare(
     body: Rope,
     basis: &Basis,
     (first, second): (&Answer, &Answer),
-) -> Option<(Compared, MicroUsd)> {
+) -> Told {
+    let free = |compared| Told { compared, cost: Some(MicroUsd::default()) };
     let Judge::Model(name) = judge else {
         let compared = judge::by_signs(shared, asked.operation, &basis.features, first, second);
-        return Some((compared, MicroUsd::default()));
+        return free(Some(compared));
     };
     if !errand::may_see(live, name, basis.data_scope.as_ref()) {
-        return None;
+        return free(None);
     }
     let asked = Exchange { payload: Payload::Rope(body), ..attempt::copy(asked) };
-    match judge::by_model(shared, live, name, &asked, first, second).await {
-        Ok((compared, cost)) => Some((compared, cost.unwrap_or_default())),
-        Err(error) => {
-            shared.metrics.experiments.judge_failed.inc();
-            tracing::debug!(judge = &**name, error = error.kind().code(), "the judge came to nothing");
-            None
-        }
+    let judged = judge::by_model(shared, live, name, &asked, first, second).await;
+    if let Err(error) = &judged.compared {
+        shared.metrics.experiments.judge_failed.inc();
+        tracing::debug!(judge = &**name, error = error.kind().code(), "the judge came to nothing");
     }
+    Told { compared: judged.compared.ok(), cost: judged.cost }
 }

@@ -126,9 +126,12 @@ fn the_day_s_cap_holds_and_turns_at_midnight() {
     let mut trial = Trial::new(ALPHA);
     let (cap, noon) = (MicroUsd(100), DAY_MS * 20_000 + DAY_MS / 2);
     trial.pay(MicroUsd(70), noon);
-    assert!(trial.affords(MicroUsd(30), cap, noon) && !trial.affords(MicroUsd(31), cap, noon));
+    assert!(!trial.hold(MicroUsd(31), cap, noon) && trial.hold(MicroUsd(30), cap, noon));
+    assert!(!trial.hold(MicroUsd(1), cap, noon), "what is held is as good as spent");
+    trial.release(MicroUsd(30));
     let next = noon + DAY_MS / 2;
-    assert!(trial.affords(MicroUsd(100), cap, next));
+    assert!(trial.hold(MicroUsd(100), cap, next));
+    trial.release(MicroUsd(100));
     trial.pay(MicroUsd(5), next);
     // The clock is put back over midnight: today is still today.
     trial.pay(MicroUsd(5), noon);

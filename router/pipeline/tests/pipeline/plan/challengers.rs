@@ -1,6 +1,6 @@
 //! Challengers: they answer in the shadow, are compared, and promote and demote by evidence.
 
-use atp_core::{MicroUsd, PlanEvent, Role, Status};
+use atp_core::{Error, ErrorKind, MicroUsd, PlanEvent, Role, Status};
 use atp_pipeline::snapshot::{Experiment, Judge};
 use atp_routing::experiment::Standing;
 
@@ -82,7 +82,7 @@ async fn a_judge_sees_both_answers_and_decides() {
         }
         let judged = if says == "who knows" { 0 } else { 12 };
         assert_eq!(standing.samples, judged, "{says}");
-        assert_eq!(standing.spend, MicroUsd(12 * 4 * COST + judged * COST), "{says}");
+        assert_eq!(standing.spend, MicroUsd(12 * 4 * COST + 12 * COST), "a verdict that is none costs as much: {says}");
     }
 }
 
@@ -97,6 +97,86 @@ async fn the_days_money_bounds_the_experiment() {
     let rules = Experiment { share: 0.0, ..experiment(Some("best"), Judge::Signs) };
     let three = house(plays, rules, |_| {});
     assert_eq!(ask(&three).await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_days_money_is_held_while_a_run_is_under_way() {
+    let second = Duration::from_secs(1);
+    let of = |most: u64| {
+        let late = Play::Full(10 * second, "high".into(), Some(USAGE));
+        let plays = [vec![full("low")], vec![full("middle")], vec![late]];
+        let rules =
+            Experiment { max_usd_per_day: MicroUsd(most), ..experiment(Some("best"), Judge::Model("referee".into())) };
+        let judge = Scripted::new("judge", vec![full("TIE")]);
+        house(plays, rules, move |snapshot| snapshot.models.push(graded("referee", 0.9, 1, &judge)))
+    };
+    let guarded = planned(&of(1_000_000)).candidates[2].forecast.guarded.unwrap().0;
+    let three = of(2 * guarded);
+    let mut drawn = 0;
+    for _ in 0..10 {
+        drawn += ask(&three).await.len();
+    }
+    assert_eq!((drawn, three.far[2].calls()), (1, 1), "each of the others finds the money of the first one held");
+    tokio::time::sleep(20 * second).await;
+    assert_eq!(standing(&three).spend, MicroUsd(4 * COST + COST));
+    assert_eq!(ask(&three).await.len(), 1, "what was held and not spent is there again");
+    let three = of(guarded);
+    assert_eq!(ask(&three).await, [], "its judge has to be paid too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_at_work_when_it_failed_is_paid_for_what_was_expected() {
+    for (kind, paid) in [(ErrorKind::TimeoutFirstByte, true), (ErrorKind::ProviderUnreachable, false)] {
+        let fails = fail(Error::provider(kind, "nothing"));
+        let three = house(
+            [vec![full("low")], vec![full("middle")], vec![fails]],
+            experiment(Some("best"), Judge::Signs),
+            |_| {},
+        );
+        let guarded = planned(&three).candidates[2].forecast.guarded.unwrap();
+        ask(&three).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let standing = standing(&three);
+        assert_eq!((standing.losses, standing.spend), (1, if paid { guarded } else { MicroUsd(0) }), "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_price_is_no_challenger() {
+    for unpriced in ["best", "referee"] {
+        let judge = Scripted::new("judge", vec![full("TIE")]);
+        let plays = [vec![full("low")], vec![full("middle")], vec![full("high")]];
+        let three = house(plays, experiment(Some("best"), Judge::Model("referee".into())), move |snapshot| {
+            snapshot.models.push(graded("referee", 0.9, 1, &judge));
+            snapshot.models[2].facts.status = Status::Shadow;
+            let model = snapshot.models.iter_mut().find(|model| &*model.name == unpriced).unwrap();
+            model.price = None;
+        });
+        assert_eq!(ask(&three).await, [], "{unpriced}");
+        assert_eq!(three.house.metric("atp_challengers_unpriced_total", &[]), 1.0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn comparisons_and_pins_are_something_to_keep() {
+    let plays = [vec![full("low")], vec![full("middle")], vec![full("high")]];
+    let three = house(plays, experiment(Some("best"), Judge::Signs), |_| {});
+    let known = || three.house.pipeline.knowledge().events();
+    let reply = three.house.ask(chat("auto:fast")).await;
+    drop(read(reply.result.unwrap().body).await.unwrap());
+    let learnt = known();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(standing(&three).samples, 1);
+    let compared = known();
+    assert_ne!(compared, learnt, "the comparison comes behind the answer");
+    assert!(three.house.pipeline.pin("solid", Status::Shadow));
+    let pinned = known();
+    assert_ne!(pinned, compared);
+    assert!(three.house.pipeline.unpin("solid"));
+    assert_ne!(known(), pinned);
+    let before = known();
+    three.house.pipeline.swap(&Three::snapshot(&three.far, |_| {})).unwrap();
+    assert_eq!(known(), before, "a reload alone is nothing new");
 }
 
 /// The plan of a request.
