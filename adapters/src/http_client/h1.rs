@@ -179,7 +179,14 @@ impl Sending<'_> {
         // A body that is still being sent goes on beside the answer; a connection whose request was
         // not sent whole takes no other.
         let upload = self.upload.take().filter(|upload| !failed && !upload.is_done()).map(Box::new);
-        let body = H1Body { framing, rest, keeps: keeps && !failed, upload, connection: self.connection.take() };
+        let body = H1Body {
+            framing,
+            rest,
+            block: BytesMut::new(),
+            keeps: keeps && !failed,
+            upload,
+            connection: self.connection.take(),
+        };
         Head { status, headers, body: UpstreamBody::H1(body) }
     }
 
@@ -218,6 +225,8 @@ pub struct H1Body {
     framing: Framing,
     /// What has been read and not been looked at.
     rest: Bytes,
+    /// Where a large body is read into.
+    block: BytesMut,
     /// Whether the connection may serve again.
     keeps: bool,
     /// A request body that is still being sent.
@@ -246,7 +255,7 @@ impl H1Body {
             }
             let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
             let read = match self.framing.large() {
-                Some(left) => wire::read_large(&mut connection.socket, cx, left),
+                Some(left) => wire::read_large(&mut connection.socket, cx, left, &mut self.block),
                 None => wire::read(&mut connection.socket, cx),
             };
             match read {

@@ -293,6 +293,26 @@ async fn a_large_answer_comes_whole_and_a_slow_reader_holds_little() {
     assert_eq!(far.client.connections(), 1);
 }
 
+#[tokio::test]
+async fn pieces_of_a_large_answer_share_their_memory() {
+    let far = Plain::start().await;
+    let asked = far.ask(rope(b"{}"));
+    let mut socket = far.accept().await;
+    socket.set_nodelay(true).unwrap();
+    request(&mut socket).await;
+    socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n").await.unwrap();
+    let mut incoming = within(asked).await.unwrap().unwrap();
+    let mut pieces = Vec::new();
+    for _ in 0..10 {
+        socket.write_all(&[b'x'; 1_000]).await.unwrap();
+        pieces.push(next(&mut incoming).await.unwrap().unwrap());
+    }
+    // Ten pieces that hold a block of 64 KiB each would be this far from each other.
+    let places: Vec<usize> = pieces.iter().map(|piece| piece.as_ptr() as usize).collect();
+    let spread = places.iter().max().unwrap() - places.iter().min().unwrap();
+    assert!(spread < 64 * 1024, "{places:?}");
+}
+
 /// Cuts an answer in pieces that arrive one by one.
 async fn arrives(wire: Vec<u8>, step: usize) -> (Vec<u8>, usize) {
     let far = Plain::start().await;

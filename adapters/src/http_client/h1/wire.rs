@@ -40,13 +40,21 @@ pub(super) fn read(socket: &mut Socket, cx: &mut Context<'_>) -> Poll<io::Result
     })
 }
 
-/// Up to `left` bytes, in a piece that is read into directly.
-pub(super) fn read_large(socket: &mut Socket, cx: &mut Context<'_>, left: u64) -> Poll<io::Result<Bytes>> {
+/// Up to `left` bytes, read directly into `block`, which pieces share until it is full: a piece that kept a block of
+/// its own would hold many times its size where little arrives at a time.
+pub(super) fn read_large(
+    socket: &mut Socket,
+    cx: &mut Context<'_>,
+    left: u64,
+    block: &mut BytesMut,
+) -> Poll<io::Result<Bytes>> {
     // At most LARGE, which fits.
     let most = left.min(LARGE as u64) as usize;
-    let mut piece = BytesMut::with_capacity(most);
-    ready!(pin!(socket.read_buf(&mut piece)).poll(cx))?;
-    Poll::Ready(Ok(piece.freeze()))
+    if block.capacity() < most.min(BURST) {
+        *block = BytesMut::with_capacity(most);
+    }
+    let count = ready!(pin!(socket.read_buf(block)).poll(cx))?;
+    Poll::Ready(Ok(block.split_to(count).freeze()))
 }
 
 /// Pieces on their way out.
