@@ -10,6 +10,8 @@ pub mod drain;
 pub mod http;
 pub mod intake;
 pub mod listen;
+#[cfg(test)]
+mod near;
 pub mod respond;
 pub mod settings;
 

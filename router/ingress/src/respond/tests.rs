@@ -9,10 +9,10 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::io::duplex;
 
 use super::*;
-use crate::{Drain, Entrance, KeyRing, Limits, Settings};
+use crate::{Drain, Entrance, KeyRing, Limits, Settings, near};
 
 /// A stream of two events, or of one that is followed by an error.
 struct Events {
@@ -84,21 +84,7 @@ fn body(model: &str) -> String {
 /// Asks over HTTP/1.1 with `extra` header lines; gives the answer as it stands on the wire, head and
 /// rest.
 async fn http1(model: &str, extra: &str) -> (String, String) {
-    let (mut near, far) = duplex(64 << 10);
-    let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(far), entrance());
-    let body = body(model);
-    let asked = async {
-        let length = body.len();
-        let head = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{extra}");
-        near.write_all(format!("{head}content-length: {length}\r\n\r\n{body}").as_bytes()).await.unwrap();
-        let mut text = String::new();
-        near.read_to_string(&mut text).await.unwrap();
-        text
-    };
-    let (served, text) = tokio::join!(served, asked);
-    served.unwrap();
-    let (head, rest) = text.split_once("\r\n\r\n").unwrap();
-    (head.to_owned(), rest.to_owned())
+    near::asked(entrance(), "POST /v1/chat/completions", extra, &body(model)).await
 }
 
 const WHOLE: &str = "9\r\ndata: 1\n\n\r\n9\r\ndata: 2\n\n\r\n0\r\n";

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 use super::*;
-use crate::{Drain, Entrance, KeyRing, Limits, Settings};
+use crate::{Drain, Entrance, KeyRing, Limits, Settings, near};
 
 const USAGE: Usage = Usage { input: 300, output: 100, cached_input: 0, reasoning: 0 };
 
@@ -294,22 +294,10 @@ impl Scene {
 
     /// Status, head in lower case, and body.
     async fn send(&self, method: &str, path: &str, extra: &str, body: &str) -> (u16, String, String) {
-        let (mut near, far) = duplex(64 << 10);
-        let connection = hyper::server::conn::http1::Builder::new();
-        let served = connection.serve_connection(TokioIo::new(far), self.entrance.clone());
-        let asked = async {
-            let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{extra}");
-            near.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
-            let mut text = String::new();
-            near.read_to_string(&mut text).await.unwrap();
-            text
-        };
-        let (served, text) = tokio::join!(served, asked);
-        served.unwrap();
-        let (head, rest) = text.split_once("\r\n\r\n").unwrap();
+        let (head, rest) = near::asked(self.entrance.clone(), &format!("{method} {path}"), extra, body).await;
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let chunked = head.to_lowercase().contains("transfer-encoding: chunked");
-        (status, head.to_lowercase(), if chunked { unchunked(rest) } else { rest.to_owned() })
+        (status, head.to_lowercase(), if chunked { unchunked(&rest) } else { rest })
     }
 
     async fn post(&self, path: &str, body: &Value) -> (u16, String, Value) {
@@ -377,19 +365,8 @@ async fn an_ask_is_a_plan_its_events_chunks_and_a_final_message() {
 #[tokio::test]
 async fn each_message_is_a_chunk_of_its_own() {
     let scene = Scene::open();
-    let (mut near, far) = duplex(64 << 10);
-    let connection = hyper::server::conn::http1::Builder::new();
-    let served = connection.serve_connection(TokioIo::new(far), scene.entrance.clone());
-    let body = r#"{"prompt":"Hi"}"#;
-    let asked = async {
-        let head = format!("POST /v1/ask HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}", body.len());
-        near.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.unwrap();
-        let mut text = String::new();
-        near.read_to_string(&mut text).await.unwrap();
-        text
-    };
-    let (_, text) = tokio::join!(served, asked);
-    let mut rest = text.split_once("\r\n\r\n").unwrap().1;
+    let (_, text) = near::asked(scene.entrance.clone(), "POST /v1/ask", "", r#"{"prompt":"Hi"}"#).await;
+    let mut rest = text.as_str();
     let mut messages = 0;
     while let Some((size, behind)) = rest.split_once("\r\n").filter(|(size, _)| *size != "0") {
         let size = usize::from_str_radix(size, 16).unwrap();
