@@ -311,7 +311,7 @@ impl Books {
     }
 
     /// Notes that an answer begins, at `now`, and wraps it so that the books close when it ends.
-    pub(crate) fn answer(mut self, opening: Opening, now: Instant, rescue: Option<Rescue>) -> Reply {
+    pub(crate) fn answer(mut self, opening: Opening, now: Instant, rescue: Option<Box<Rescue>>) -> Reply {
         self.wait_ends(now);
         self.answered_at = Some(now);
         self.status = opening.answer.status.as_u16();

@@ -139,7 +139,7 @@ pub(crate) async fn steps(
     live: &Arc<Live>,
     found: Option<Found>,
     exchange: &mut Exchange,
-) -> Result<(Begun, Option<Rescue>), Error> {
+) -> Result<(Begun, Option<Box<Rescue>>), Error> {
     // A name that leads nowhere waits for nothing.
     let Found { route, star } = choose::route(found, live, exchange)?;
     books.route = Some(Arc::clone(&route));
@@ -161,7 +161,7 @@ pub(crate) async fn steps(
     let plan = Plan { exchange, route: &route, star: star.as_ref(), retries: &live.retries, order, bounds };
     // Each try of the plan enters `Step::Lane`.
     let mut begun = attempt::run(books, plan, payload, now).await?;
-    let rescue = begun.left.take().map(|left| Rescue::new(exchange, live, &route, star, *left));
+    let rescue = begun.left.take().map(|left| Box::new(Rescue::new(exchange, live, &route, star, *left)));
     Ok((begun, rescue))
 }
 

@@ -31,7 +31,7 @@ pub(super) enum Came {
 /// An answer that a provider makes.
 pub(super) struct Made {
     pub(super) begun: Begun,
-    pub(super) rescue: Option<Rescue>,
+    pub(super) rescue: Option<Box<Rescue>>,
     /// Where it is to be kept.
     pub(super) recorder: Option<Recorder>,
 }

@@ -50,8 +50,8 @@ impl Body {
     }
 
     /// The same body, with what it takes to go on should it break off.
-    pub(crate) fn rescued_by(mut self, rescue: Option<Rescue>) -> Self {
-        let safe = |rescue| Box::new(Safety { rescue: Some(rescue), going: None, pieces: 0, told: None });
+    pub(crate) fn rescued_by(mut self, rescue: Option<Box<Rescue>>) -> Self {
+        let safe = |rescue: Box<Rescue>| Box::new(Safety { rescue: Some(*rescue), going: None, pieces: 0, told: None });
         self.safety = rescue.map(safe);
         self
     }
