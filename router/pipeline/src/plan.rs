@@ -41,6 +41,7 @@ pub(crate) use self::chosen::Chosen;
 pub(crate) use self::decide::{QUALITIES, patience};
 pub use self::knowledge::Knowledge;
 pub(crate) use self::learn::{Ended, ended};
+use self::leg::Leg;
 pub(crate) use self::log::Diary;
 pub(crate) use self::memory::Memory;
 pub(crate) use self::observe::observe;
@@ -71,27 +72,29 @@ pub(crate) fn call(call: Call, asked: Asked, exchange: Exchange) -> BoxFuture<'s
 async fn run(call: Call, asked: Asked, mut exchange: Exchange) -> Reply {
     let Call { shared, live, left, .. } = call;
     exchange.patience = patience(&exchange).or(exchange.patience);
-    let mut books = settle::open(Arc::clone(&shared), &exchange, left.clone());
-    if let Err(error) = stack::admit(&mut books, &live, &exchange) {
-        return books.refuse(error);
+    let books = settle::open(Arc::clone(&shared), &exchange, left.clone());
+    // Books and exchange are large: they stay where they are from here on.
+    let mut own = Box::new(Leg { arm: 0, books, began: exchange.received, exchange });
+    if let Err(error) = stack::admit(&mut own.books, &live, &own.exchange) {
+        return own.books.refuse(error);
     }
-    books.enter(Step::Plan);
+    own.books.enter(Step::Plan);
     let now = clock::now();
-    let basis = match decide::decide(&shared, &live, &asked, &exchange, now) {
+    own.began = now;
+    let basis = match decide::decide(&shared, &live, &asked, &own.exchange, now) {
         Ok(basis) => Arc::new(basis),
-        Err(error) => return books.refuse(error),
+        Err(error) => return own.books.refuse(error),
     };
     shared.memory.keep(&basis, clock::unix_ms(now));
-    books.chosen = Some(Box::new(Chosen::new(Arc::clone(&basis), now)));
-    let challenge = shadow::draw(&shared, &live, &asked.choice, &basis, &exchange, now);
-    if let (Some(challenge), Some(chosen)) = (&challenge, &mut books.chosen) {
-        chosen.events.push(challenge.event());
-    }
+    let mut chosen = Box::new(Chosen::new(Arc::clone(&basis), now));
+    let challenge = shadow::draw(&shared, &live, &asked.choice, &basis, &own.exchange, now);
+    chosen.events.extend(challenge.as_ref().map(shadow::Challenge::event));
+    own.books.chosen = Some(chosen);
     let choice = Arc::clone(&asked.choice);
-    let walk = Walk::new(shared, live, asked.choice, basis, exchange, now).left_by(left);
+    let walk = Walk::new(shared, live, asked.choice, basis, &own.exchange, now).left_by(left);
     let reply = match &choice.rules.manner {
-        Manner::One(_) => Box::pin(walk.go(books, now)).await,
-        Manner::Several(rules) => Box::pin(ensemble::go(walk, rules, books, now)).await,
+        Manner::One(_) => walk.go(own).await,
+        Manner::Several(rules) => Box::pin(ensemble::go(walk, rules, own)).await,
     };
     match challenge {
         Some(challenge) => challenge.listen(reply),

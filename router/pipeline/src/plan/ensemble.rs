@@ -11,7 +11,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use atp_core::port::BoxFuture;
-use atp_core::{Error, ErrorKind, Reply};
+use atp_core::{Error, ErrorKind, Exchange, Reply};
 use atp_routing::consensus::{Panel, Rule, Verdict};
 use bytes::Bytes;
 
@@ -55,8 +55,10 @@ struct Members {
 }
 
 /// Asks the first members of the plan, and answers with what comes of it.
-pub(super) async fn go(mut walk: Walk, rules: &Ensemble, mut own: Books, now: Instant) -> Reply {
-    let mut members = Members::gather(&mut walk, rules, now);
+pub(super) async fn go(mut walk: Walk, rules: &Ensemble, own: Box<Leg>) -> Reply {
+    let Leg { books: mut own, exchange, began, .. } = *own;
+    let mut members = Members::gather(&mut walk, rules, &exchange, began);
+    drop(exchange);
     let weights: Vec<f64> = members.arms.iter().map(|arm| walk.quality_of(*arm)).collect();
     let mut panel = Panel::new(&weights, rules.agree);
     let rule = rule(&rules.mode, members.arms.len());
@@ -86,11 +88,11 @@ fn rule(mode: &EnsembleMode, members: usize) -> Rule {
 
 impl Members {
     /// Asks as many members as the rules say and the plan has.
-    fn gather(walk: &mut Walk, rules: &Ensemble, now: Instant) -> Self {
+    fn gather(walk: &mut Walk, rules: &Ensemble, exchange: &Exchange, now: Instant) -> Self {
         let read = if rules.mode == EnsembleMode::FirstWin { Read::Begun } else { Read::Whole };
         let mut members = Self::default();
         while members.arms.len() < rules.size.max(1) {
-            let Some((leg, route)) = walk.member(now) else { break };
+            let Some((leg, route)) = walk.member(exchange, now) else { break };
             members.arms.push(leg.arm);
             members.asking.push(Some(Box::pin(ask(leg, Arc::clone(&walk.live), route, read))));
             members.answered.push(None);

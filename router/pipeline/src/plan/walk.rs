@@ -28,7 +28,7 @@ use crate::attempt::{self, Failures};
 use crate::clock;
 use crate::live::{Live, Route};
 use crate::pipeline::Shared;
-use crate::settle::{self, Books};
+use crate::settle;
 
 /// The share of the latency asked for after which another candidate is asked beside (facts of the mission:
 /// the escalation event at 60 % of it).
@@ -44,8 +44,8 @@ pub(super) struct Walk {
     pub(super) basis: Arc<Basis>,
     plan: Arc<Plan>,
     left: Option<Arc<AtomicBool>>,
-    /// What is asked, without its body.
-    exchange: Exchange,
+    /// The caller's own ceiling on the whole exchange.
+    patience: Option<Duration>,
     /// The body, where it can be sent more than once.
     body: Option<Rope>,
     /// The candidate that comes next: a place in the plan's order.
@@ -99,7 +99,7 @@ impl Walk {
         live: Arc<Live>,
         choice: Arc<Choice>,
         basis: Arc<Basis>,
-        exchange: Exchange,
+        exchange: &Exchange,
         now: Instant,
     ) -> Self {
         let plan = Arc::clone(&basis.plan);
@@ -117,7 +117,7 @@ impl Walk {
             basis,
             plan,
             left: None,
-            exchange,
+            patience: exchange.patience,
             body,
             next: 0,
             deadline: now + total,
@@ -135,10 +135,11 @@ impl Walk {
         self
     }
 
-    /// Walks to an answer that has begun, or to the error that tells most.
-    pub(super) async fn go(mut self, books: Books, now: Instant) -> Reply {
-        let Some(arm) = self.plan.order.first().copied() else { return books.refuse(nowhere()) };
-        let mut leg = self.first(arm, books, now);
+    /// Walks to an answer that has begun, or to the error that tells most. The first candidate is asked with the
+    /// exchange itself, and with its own books.
+    pub(super) async fn go(mut self, mut leg: Box<Leg>) -> Reply {
+        let Some(arm) = self.plan.order.first().copied() else { return leg.books.refuse(nowhere()) };
+        (leg.arm, self.next) = (arm, 1);
         loop {
             let (asked, result) = self.race(leg).await;
             leg = asked;
@@ -160,15 +161,6 @@ impl Walk {
         }
     }
 
-    /// The first candidate, with the exchange's own books.
-    fn first(&mut self, arm: usize, books: Books, now: Instant) -> Box<Leg> {
-        self.next = 1;
-        let empty = Payload::Rope(Rope::new());
-        let payload = std::mem::replace(&mut self.exchange.payload, empty);
-        let exchange = Exchange { payload, ..attempt::copy(&self.exchange) };
-        Box::new(Leg { arm, books, exchange, began: now })
-    }
-
     fn route(&self, arm: usize) -> Option<Arc<Route>> {
         self.choice.arms.get(arm).map(|arm| Arc::clone(&arm.route))
     }
@@ -178,25 +170,24 @@ impl Walk {
         self.next < self.plan.order.len() && self.body.is_some()
     }
 
-    /// The next candidate, with books of a leg, and the reason noted.
-    fn another(&mut self, reason: Reason, now: Instant) -> Option<Box<Leg>> {
-        let (leg, route) = self.member(now)?;
+    /// The next candidate for what `like` asks, with books of a leg, and the reason noted.
+    fn another(&mut self, reason: Reason, like: &Exchange, now: Instant) -> Option<Box<Leg>> {
+        let (leg, route) = self.member(like, now)?;
         self.shared.metrics.plan.escalates(reason);
         self.events.push(PlanEvent::Escalate { model: Arc::clone(&route.name), reason: reason.label() });
         Some(leg)
     }
 
-    /// The next candidate of the plan, with books of a leg.
-    pub(super) fn member(&mut self, now: Instant) -> Option<(Box<Leg>, Arc<Route>)> {
+    /// The next candidate of the plan, with books of a leg and a copy of the exchange.
+    pub(super) fn member(&mut self, like: &Exchange, now: Instant) -> Option<(Box<Leg>, Arc<Route>)> {
         let body = self.body.clone()?;
         let left = self.deadline.saturating_duration_since(now);
         let arm = *self.plan.order.get(self.next).filter(|_| !left.is_zero())?;
         let route = self.route(arm)?;
         self.next += 1;
-        let mut exchange = Exchange { payload: Payload::Rope(body), ..attempt::copy(&self.exchange) };
-        if left < route.total {
-            exchange.patience = Some(left);
-        }
+        let mut exchange = Exchange { payload: Payload::Rope(body), ..attempt::copy(like) };
+        // A leg may have had less time than the whole exchange.
+        exchange.patience = if left < route.total { Some(left) } else { self.patience };
         let books = settle::leg(Arc::clone(&self.shared), &exchange, self.left.clone());
         Some((Box::new(Leg { arm, books, exchange, began: now }), route))
     }
@@ -212,7 +203,7 @@ impl Walk {
     pub(super) fn failed(&mut self, leg: &Leg, error: &Error) {
         let model = self.plan.candidates.get(leg.arm).map_or("", |candidate| &candidate.model);
         tracing::debug!(
-            request_id = %self.exchange.id, route = &*self.plan.route, model,
+            request_id = %self.plan.id, route = &*self.plan.route, model,
             error = error.kind().code(), cause = error.cause().unwrap_or(""), "candidate came to nothing"
         );
         if leg.books.was_asked() {
@@ -227,7 +218,7 @@ impl Walk {
         if !moves_on(error) || leg.books.is_left() || !self.has_next() {
             return None;
         }
-        let mut next = self.another(Reason::Failure, clock::now())?;
+        let mut next = self.another(Reason::Failure, &leg.exchange, clock::now())?;
         self.failed(leg, error);
         leg.books.hand_over(&mut next.books);
         self.tell(&mut next);

@@ -7,8 +7,9 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
-use atp_core::{Error, Usage};
+use atp_core::{Error, Exchange, Usage};
 
 use super::{Walk, nowhere};
 use crate::attempt;
@@ -31,19 +32,30 @@ impl Walk {
     /// Asks a candidate, and where it is late the next one beside it: the leg that is the exchange's now, and
     /// what came of it.
     pub(super) async fn race(&mut self, mut one: Box<Leg>) -> (Box<Leg>, Result<Came, Error>) {
-        let live = Arc::clone(&self.live);
         let Some(route) = self.route(one.arm) else { return (one, Err(nowhere())) };
-        let mut asked: Asking<'_> = Box::pin(one.ask(&live, &route));
-        let Some((mut other, beside)) = (match self.hurry_at.filter(|_| self.has_next()) {
-            None => None,
-            Some(at) => match clock::before(at, &mut asked).await {
-                None => self.late(),
-                Some(result) => {
-                    drop(asked);
-                    return (one, result);
-                }
-            },
-        }) else {
+        match self.hurry_at.filter(|_| self.has_next()) {
+            None => {
+                let result = one.ask(&self.live, &route).await;
+                (one, result)
+            }
+            // Rare and large: what every chosen answer waits in has no room for it.
+            Some(at) => Box::pin(self.hurried(one, &route, at)).await,
+        }
+    }
+
+    /// The same where the candidate counts as late from `at` on.
+    async fn hurried(&mut self, mut one: Box<Leg>, route: &Arc<Route>, at: Instant) -> (Box<Leg>, Result<Came, Error>) {
+        let live = Arc::clone(&self.live);
+        let like = attempt::copy(&one.exchange);
+        let mut asked: Asking<'_> = Box::pin(one.ask(&live, route));
+        let late = match clock::before(at, &mut asked).await {
+            None => self.late(&like),
+            Some(result) => {
+                drop(asked);
+                return (one, result);
+            }
+        };
+        let Some((mut other, beside)) = late else {
             let result = asked.await;
             return (one, result);
         };
@@ -79,9 +91,9 @@ impl Walk {
     }
 
     /// The candidate that is asked beside one that is late, which happens once.
-    fn late(&mut self) -> Option<(Box<Leg>, Arc<Route>)> {
+    fn late(&mut self, like: &Exchange) -> Option<(Box<Leg>, Arc<Route>)> {
         self.hurry_at = None;
-        let leg = self.another(Reason::Latency, clock::now())?;
+        let leg = self.another(Reason::Latency, like, clock::now())?;
         let route = self.route(leg.arm)?;
         Some((leg, route))
     }

@@ -35,7 +35,7 @@ impl Walk {
         }
         let may = !self.judged && self.has_next() && !leg.books.is_left();
         Judgement::Goes(match judged.reason.filter(|_| may) {
-            Some(reason) => self.second(leg, made, reason).await,
+            Some(reason) => Box::pin(self.second(leg, made, reason)).await,
             None => leg.answer(Came::Begun(made)),
         })
     }
@@ -45,7 +45,7 @@ impl Walk {
     async fn second(&mut self, mut leg: Box<Leg>, made: Box<Made>, reason: Reason) -> Reply {
         (self.judged, self.hurry_at) = (true, None);
         let now = clock::now();
-        let Some(mut next) = self.another(reason, now) else { return leg.answer(Came::Begun(made)) };
+        let Some(mut next) = self.another(reason, &leg.exchange, now) else { return leg.answer(Came::Begun(made)) };
         let (answer, mut before) = (&made.begun.opening.answer, None);
         let report = answer.body.report();
         let cost = leg.books.rests(answer.status.as_u16(), report, now);
