@@ -39,6 +39,7 @@ fn journal(choices: u64) -> String {
             weights: request.needs.weights,
             served: Some(true),
             quality: Some((if plan.order[0] == 0 { 0.9 } else { 0.8 }, 1.0)),
+            quiet: false,
             cost: Some(0.5),
             latency: Some(0.5),
             now_ms: request.now_ms,

@@ -24,6 +24,7 @@ fn lesson(arm: usize, now_ms: u64, dice: &mut StdRng) -> Lesson {
         weights: Weights::of(Quality::Balanced),
         served: Some(true),
         quality: Some((dice.random(), 1.0)),
+        quiet: false,
         cost: Some(dice.random()),
         latency: Some(dice.random()),
         now_ms,

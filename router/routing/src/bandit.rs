@@ -149,6 +149,10 @@ pub struct Lesson {
     /// A score from 0 to 1, and how many scores of a person it weighs. Below zero, a score that was told before is
     /// taken back, as far as it still weighs.
     pub quality: Option<(f64, f64)>,
+    /// Whether that score is no news by itself: it takes the place of one that was told before, or is one side of a
+    /// comparison. It is learnt, but it does not tell that the arm has changed, and lets nothing else fade.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quiet: bool,
     /// How cheap it was, from 0 to 1.
     pub cost: Option<f64>,
     /// How soon it was there, from 0 to 1.

@@ -66,6 +66,7 @@ fn taught(world: &World, arm: usize, request: &Request) -> impl Iterator<Item = 
         weights: request.weights,
         served: Some(outcome.served),
         quality: None,
+        quiet: false,
         cost: Some(now.cost),
         latency: Some(now.latency),
         now_ms: outcome.ended_ms,

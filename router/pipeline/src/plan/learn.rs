@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use atp_core::port::Outcome;
-use atp_core::{Error, Features, Finish, MicroUsd, Report, RequestId, Reused, Signs, Upshot, Usage};
+use atp_core::{Error, ErrorKind, Features, Finish, MicroUsd, Report, RequestId, Reused, Signs, Upshot, Usage};
 use atp_routing::bandit::Lesson;
 
 use super::choice::Choice;
@@ -31,6 +31,8 @@ pub(crate) struct Ended<'a> {
     pub(crate) outcome: Outcome,
     /// Whether it failed by its provider's doing.
     pub(crate) blamed: bool,
+    /// What went wrong.
+    pub(crate) kind: Option<ErrorKind>,
     pub(crate) report: &'a Report,
     /// The model that answered, or was asked last.
     pub(crate) model: Option<Arc<str>>,
@@ -108,8 +110,11 @@ fn lesson(chosen: &Chosen, arm: usize, ended: &Ended<'_>, latency: Duration) -> 
         Outcome::Refused | Outcome::Cancelled => None,
     };
     let (basis, whole) = (&chosen.basis, served == Some(true));
-    // Who had no more patience tells that it takes longer than that.
-    let waited = ended.outcome == Outcome::Failed && !ended.blamed && ended.model.is_some();
+    // Who had no more patience tells that it takes longer than that; a bad request is refused at once, and tells
+    // nothing.
+    let late =
+        matches!(ended.kind, Some(ErrorKind::TimeoutTotal | ErrorKind::TimeoutFirstByte | ErrorKind::TimeoutIdle));
+    let waited = late && !ended.blamed && ended.model.is_some();
     Lesson {
         served,
         quality: signs_of(chosen, ended.report).filter(|_| whole).and_then(|signs| quality(&basis.features, &signs)),
@@ -134,6 +139,7 @@ pub(super) fn bare(basis: &Basis, arm: usize, now_ms: u64) -> Lesson {
         weights: basis.plan.weights,
         served: None,
         quality: None,
+        quiet: false,
         cost: None,
         latency: None,
         now_ms,

@@ -63,6 +63,10 @@ impl Leg {
         if let Some(chosen) = &mut books.chosen {
             chosen.leg_began = self.began;
             chosen.gathers(self.exchange.stream);
+            // What is told while the answer is under way is told of this model.
+            if let Some(route) = &books.route {
+                books.shared.memory.answers(chosen.basis.plan.id, &route.name);
+            }
         }
         match came {
             Came::Kept(answer) => books.reuse(*answer, Reused::Hit),

@@ -46,11 +46,24 @@ pub(crate) struct Entry {
     pub(crate) model: Arc<str>,
     pub(crate) plan: Option<Arc<Plan>>,
     pub(crate) result: Option<Upshot>,
-    /// The last score that was told, and when.
-    pub(crate) score: Option<(f64, u64)>,
+    /// The last score that was told.
+    pub(super) score: Option<Told>,
+    /// How often a score was told again.
+    pub(super) corrections: u8,
+    /// The answers that it was compared with.
+    pub(super) compared: Vec<RequestId>,
     /// Whether its caller has told a latency or a cost of its own.
     pub(crate) told: bool,
     made_ms: u64,
+}
+
+/// A score that was told.
+#[derive(Clone)]
+pub(super) struct Told {
+    pub(super) score: f64,
+    pub(super) at_ms: u64,
+    /// The model that it was learnt of.
+    pub(super) model: Arc<str>,
 }
 
 impl Memory {
@@ -73,6 +86,8 @@ impl Memory {
             plan: Some(Arc::clone(plan)),
             result: None,
             score: None,
+            corrections: 0,
+            compared: Vec::new(),
             told: false,
             made_ms,
         };
@@ -84,12 +99,25 @@ impl Memory {
         self.shard(id).entries.get_mut(&id).map(look)
     }
 
+    /// This model answers.
+    pub(super) fn answers(&self, id: RequestId, model: &Arc<str>) {
+        self.with(id, |entry| {
+            if entry.model != *model {
+                entry.model = Arc::clone(model);
+            }
+        });
+    }
+
     /// A choice of this tenant, as far as it is still known.
     pub(crate) fn decision(&self, tenant: &str, id: RequestId) -> Option<Arc<Decision>> {
         let shard = self.shard(id);
         let entry = shard.entries.get(&id).filter(|entry| *entry.tenant == *tenant)?;
         let plan = Arc::clone(entry.plan.as_ref()?);
-        Some(Arc::new(Decision { plan, result: entry.result.clone(), score: entry.score.map(|(score, _)| score) }))
+        Some(Arc::new(Decision {
+            plan,
+            result: entry.result.clone(),
+            score: entry.score.as_ref().map(|told| told.score),
+        }))
     }
 
     /// How many choices are remembered.
@@ -147,6 +175,8 @@ mod tests {
             plan: None,
             result: None,
             score: None,
+            corrections: 0,
+            compared: Vec::new(),
             told: false,
             made_ms,
         }

@@ -149,6 +149,7 @@ impl Books {
         let ended = plan::Ended {
             outcome: self.outcome(ending),
             blamed: error.is_some_and(|error| self.blames(error)),
+            kind: error.map(Error::kind),
             report,
             model: self.chosen_model(),
             reused: self.reused,

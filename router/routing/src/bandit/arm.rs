@@ -107,6 +107,11 @@ impl Arm {
         self.change.feel(surprise)
     }
 
+    /// Takes in a score that is no news by itself.
+    pub(super) fn score_quietly(&mut self, context: &Context, score: (f64, f64)) {
+        self.model.learn_quietly(context, place(context.cluster), score);
+    }
+
     /// Takes back a score that was told before, of which so much weight is left.
     pub(super) fn take_back(&mut self, context: &Context, score: (f64, f64)) {
         self.model.take_back(context, place(context.cluster), score);
@@ -186,6 +191,7 @@ mod tests {
             weights: atp_core::Weights::of(atp_core::Quality::Fast),
             served: Some(true),
             quality: None,
+            quiet: false,
             cost: Some(0.4),
             latency: None,
             now_ms: 0,

@@ -176,6 +176,10 @@ impl Brain {
             return None;
         }
         if let Some(score) = lesson.quality.and_then(score) {
+            if lesson.quiet {
+                arm.score_quietly(&clean(&lesson.context), score);
+                return reward(lesson);
+            }
             let verdict = arm.score(&clean(&lesson.context), score);
             self.remember();
             if verdict == Verdict::Changed {

@@ -187,6 +187,11 @@ impl Model {
         surprise
     }
 
+    /// Takes in a score that tells nothing of the noise: one that takes another's place, or a comparison's.
+    pub(super) fn learn_quietly(&mut self, context: &Context, cluster: usize, score: (f64, f64)) {
+        self.add(context, cluster, score);
+    }
+
     /// Takes back a score that was learnt before and of which so much weight is left, so that another one can
     /// take its place. What it told about the noise stays. No more is taken than there is: a matrix stays positive
     /// definite as long as the weight times the relative variance is below 1, and the score may have faded more

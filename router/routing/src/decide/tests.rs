@@ -153,6 +153,7 @@ fn live_quality_is_what_floors_are_held_against() {
             weights: atp_core::Weights::of(Quality::Fast),
             served: Some(true),
             quality: Some((0.2, 1.0)),
+            quiet: false,
             cost: None,
             latency: None,
             now_ms: 1_700_000_000_000 + number,

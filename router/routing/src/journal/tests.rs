@@ -96,6 +96,7 @@ impl Life {
             weights: Weights::of(Quality::Balanced),
             served: Some(served),
             quality: (self.dice.random::<f64>() < 0.5).then(|| (self.dice.random(), 1.0)),
+            quiet: self.decided.is_multiple_of(10),
             cost: Some(self.dice.random()),
             latency: Some(self.dice.random()),
             now_ms: BEGAN + self.decided * 37,

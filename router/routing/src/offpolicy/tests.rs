@@ -125,6 +125,7 @@ fn lesson(mind: &Mind, request: &Request, arm: usize, dice: &mut StdRng) -> Less
         weights: request.needs.weights,
         served: Some(served),
         quality: told.then_some((f64::from(u8::from(good)), 1.0)),
+        quiet: false,
         cost: Some(scale.cost(Some(MicroUsd(COST[arm])))),
         latency: None,
         now_ms: request.now_ms,

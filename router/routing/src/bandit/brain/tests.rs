@@ -39,6 +39,7 @@ fn lesson(arm: usize, cluster: u16, score: f64, now_ms: u64) -> Lesson {
         weights: Weights::of(Quality::Balanced),
         served: Some(true),
         quality: Some((score, 1.0)),
+        quiet: false,
         cost: Some(0.5),
         latency: Some(0.5),
         now_ms,
@@ -70,6 +71,7 @@ fn lessons() -> impl Generator<Value = Vec<Lesson>> {
         weights: Weights { quality: w, cost: c, latency: l },
         served,
         quality,
+        quiet: false,
         cost,
         latency,
         now_ms,
@@ -342,4 +344,26 @@ fn a_score_that_is_taken_back_leaves_what_was_before() {
     }
     let bare = brain.quality(0, &context(1), 0);
     assert!(bare.mean.is_finite() && bare.weight >= 0.0 && bare.deviation.is_finite(), "{bare:?}");
+}
+
+#[test]
+fn a_score_that_takes_anothers_place_is_no_news() {
+    let mut brain = Brain::new(rules(Strategy::Contextual, &[Some(0.8), Some(0.8)]));
+    for turn in 0..200 {
+        let score = if turn % 2 == 0 { 0.7 } else { 0.9 };
+        brain.learn(&lesson(0, 0, score, 0));
+        brain.learn(&lesson(1, 0, score, 0));
+    }
+    let bare = |score| Lesson { served: None, cost: None, latency: None, ..lesson(0, 0, score, 0) };
+    brain.learn(&bare(0.0));
+    let before = [0, 1].map(|arm| brain.quality(arm, &context(0), 0));
+    for _ in 0..100 {
+        brain.learn(&Lesson { quality: Some((0.0, -1.0)), ..bare(0.0) });
+        brain.learn(&Lesson { quiet: true, ..bare(0.0) });
+    }
+    let after = [0, 1].map(|arm| brain.quality(arm, &context(0), 0));
+    assert_eq!(brain.changes(), 0, "one bad answer is not another model, however often it is told");
+    assert_eq!(after[1], before[1], "and takes nothing from what is known of others");
+    let close = |left: f64, right: f64| (left - right).abs() < 1e-9;
+    assert!(close(after[0].mean, before[0].mean) && close(after[0].weight, before[0].weight), "{before:?} {after:?}");
 }
