@@ -1,5 +1,6 @@
 //! A name behind which the router chooses: its rules, its candidates, and the mind that has learnt of them.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use atp_core::{Price, Weights};
@@ -32,9 +33,71 @@ pub(crate) struct Arm {
 }
 
 /// What a route decides by, and whether the journal holds all of it.
-struct Thinking {
-    mind: Mutex<Mind>,
+///
+/// After a reload the new mind takes over what the old one knows when it is first used, and that closes the old one:
+/// from then on nothing is learnt there and none of its events is numbered, so that the two never count the same
+/// number. Until then, exchanges that hold the old configuration go on with the old mind.
+pub(super) struct Thinking {
+    state: Mutex<State>,
     due: Due,
+}
+
+struct State {
+    mind: Mind,
+    /// Whose knowledge is to be taken over before the first use.
+    before: Option<Arc<Thinking>>,
+    /// Who has taken over this one's.
+    after: Option<Arc<Thinking>>,
+}
+
+/// A mind that is held: for a decision or a lesson, never across an await.
+pub(crate) struct Held<'a>(MutexGuard<'a, State>);
+
+impl Held<'_> {
+    /// Who has taken over, where this mind is closed: it decides nothing that counts, and learns nothing.
+    pub(super) fn successor(&self) -> Option<Arc<Thinking>> {
+        self.0.after.clone()
+    }
+}
+
+impl Deref for Held<'_> {
+    type Target = Mind;
+
+    fn deref(&self) -> &Mind {
+        &self.0.mind
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut Mind {
+        &mut self.0.mind
+    }
+}
+
+impl Thinking {
+    fn new(mind: Mind, before: Option<Arc<Self>>, why: Why) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(State { mind, before, after: None }), due: Due::new(why) })
+    }
+
+    /// The mind, with all that the one before it knows. Locks go from the newer to the older one.
+    pub(super) fn mind(self: &Arc<Self>) -> Held<'_> {
+        let mut state = lock(&self.state);
+        if let Some(before) = state.before.take() {
+            let mut old = before.mind();
+            state.mind.adopt(&old);
+            old.0.after = Some(Arc::clone(self));
+            // What is missing of the old one in the journal is declared by the new one.
+            if before.due.is(Why::Gap) {
+                self.due.set(Why::Gap);
+            }
+        }
+        Held(state)
+    }
+
+    /// Whether the journal holds all that the mind was made of.
+    pub(super) const fn due(&self) -> &Due {
+        &self.due
+    }
 }
 
 impl Choice {
@@ -45,14 +108,9 @@ impl Choice {
         let mind_rules = rules.mind(arms.iter().map(candidate).collect());
         let why = if before.is_some() { Why::Reload } else { Why::Start };
         let same = before.filter(|before| before.mind_rules == mind_rules);
+        let older = before.map(|before| Arc::clone(&before.thinking));
         let thinking = same.map_or_else(
-            || {
-                let mut mind = Mind::new(mind_rules.clone());
-                if let Some(before) = before {
-                    mind.adopt(&before.mind());
-                }
-                Arc::new(Thinking { mind: Mutex::new(mind), due: Due::new(why) })
-            },
+            || Thinking::new(Mind::new(mind_rules.clone()), older, why),
             |before| Arc::clone(&before.thinking),
         );
         let trials = before.map_or_else(Arc::default, |before| Arc::clone(&before.trials));
@@ -60,13 +118,17 @@ impl Choice {
     }
 
     /// What it decides by. Held for a decision or a lesson, never across an await.
-    pub(crate) fn mind(&self) -> MutexGuard<'_, Mind> {
-        lock(&self.thinking.mind)
+    pub(crate) fn mind(&self) -> Held<'_> {
+        self.thinking.mind()
     }
 
     /// Whether the journal holds all that the mind was made of.
     pub(super) fn due(&self) -> &Due {
-        &self.thinking.due
+        self.thinking.due()
+    }
+
+    pub(super) const fn thinking(&self) -> &Arc<Thinking> {
+        &self.thinking
     }
 
     /// The place of a model among the candidates.
@@ -92,3 +154,6 @@ impl Arm {
         Self { route, facts, price: price.flatten() }
     }
 }
+
+#[cfg(test)]
+mod tests;

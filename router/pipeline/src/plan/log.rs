@@ -15,7 +15,7 @@ use atp_routing::candidate::CandidateNow;
 use atp_routing::decide::{Mind, Request};
 use atp_routing::journal::{self, Why};
 
-use super::choice::Choice;
+use super::choice::{Choice, Thinking};
 
 /// No whole mind is due.
 const NOT_DUE: u8 = u8::MAX;
@@ -71,6 +71,11 @@ impl Due {
         self.why.store(place.unwrap_or(NOT_DUE), Ordering::Relaxed);
     }
 
+    /// Whether a whole mind is due because of this.
+    pub(super) fn is(&self, why: Why) -> bool {
+        WHYS.get(usize::from(self.why.load(Ordering::Relaxed))) == Some(&why)
+    }
+
     /// Takes the reason for a whole mind, where one is due and may be written at `now_ms`. Called under the
     /// mind's lock.
     fn take(&self, files: u64, now_ms: u64) -> Option<Why> {
@@ -86,17 +91,22 @@ impl Due {
     }
 }
 
-/// Chooses, and writes down what the choice was made from.
+/// Chooses, and writes down what the choice was made from. Where the rules have changed since the request came in,
+/// and others are in force already, the choice by the old ones leaves no trace.
 pub(super) fn decide(choice: &Choice, diary: Option<&Diary>, request: &Request, now: &[CandidateNow]) -> Plan {
     let diary = diary.filter(|diary| diary.takes(JournalFile::Decisions));
-    let mut mind = choice.mind();
-    let begin = begins(choice, diary, &mind, request.now_ms);
+    let thinking = choice.thinking();
+    let mut mind = thinking.mind();
+    if mind.successor().is_some() {
+        return mind.would(request, now);
+    }
+    let begin = begins(thinking, diary, &mind, request.now_ms);
     let n = mind.events();
     let plan = mind.decide(request, now);
     drop(mind);
     if let Some(diary) = diary {
-        begin.into_iter().for_each(|line| write_begin(choice, diary, line));
-        write(choice, diary, journal::decide(&choice.rules.name, n, request, now, &plan));
+        begin.into_iter().for_each(|line| write_begin(thinking, diary, line));
+        write(thinking, diary, journal::decide(&choice.rules.name, n, request, now, &plan));
     }
     plan
 }
@@ -104,42 +114,53 @@ pub(super) fn decide(choice: &Choice, diary: Option<&Diary>, request: &Request, 
 /// Learns from what an answer came to, and writes it down. Returns the reward, where it has one.
 pub(super) fn learn(choice: &Choice, diary: Option<&Diary>, id: RequestId, lesson: &Lesson) -> Option<f64> {
     let diary = diary.filter(|diary| diary.takes(JournalFile::Decisions));
-    let mut mind = choice.mind();
-    let begin = begins(choice, diary, &mind, lesson.now_ms);
-    let n = mind.events();
-    let reward = mind.learn(lesson);
-    drop(mind);
-    if let Some(diary) = diary {
-        begin.into_iter().for_each(|line| write_begin(choice, diary, line));
-        write(choice, diary, journal::learn(&choice.rules.name, n, id, lesson, reward));
+    let (mut thinking, mut lesson) = (Arc::clone(choice.thinking()), *lesson);
+    loop {
+        let mut mind = thinking.mind();
+        if let Some(next) = mind.successor() {
+            // The rules have changed a moment ago: the lesson is the new mind's, if that knows the model.
+            let model = mind.rules().candidates.get(lesson.arm)?.model.clone();
+            drop(mind);
+            lesson.arm = next.mind().rules().candidates.iter().position(|facts| facts.model == model)?;
+            thinking = next;
+            continue;
+        }
+        let begin = begins(&thinking, diary, &mind, lesson.now_ms);
+        let n = mind.events();
+        let reward = mind.learn(&lesson);
+        drop(mind);
+        if let Some(diary) = diary {
+            begin.into_iter().for_each(|line| write_begin(&thinking, diary, line));
+            write(&thinking, diary, journal::learn(&choice.rules.name, n, id, &lesson, reward));
+        }
+        return reward;
     }
-    reward
 }
 
 /// The line of the whole mind, where it is due.
-fn begins(choice: &Choice, diary: Option<&Diary>, mind: &Mind, now_ms: u64) -> Option<String> {
+fn begins(thinking: &Thinking, diary: Option<&Diary>, mind: &Mind, now_ms: u64) -> Option<String> {
     let files = diary?.files.load(Ordering::Relaxed);
-    choice.due().take(files, now_ms).map(|why| journal::begin(why, mind))
+    thinking.due().take(files, now_ms).map(|why| journal::begin(why, mind))
 }
 
-fn write_begin(choice: &Choice, diary: &Diary, line: String) {
+fn write_begin(thinking: &Thinking, diary: &Diary, line: String) {
     match diary.write(JournalFile::Decisions, line) {
         Kept::Queued => {}
         // The new file has it already.
         Kept::First => {
             let begun = diary.files.fetch_add(1, Ordering::Relaxed) + 1;
-            choice.due().files.store(begun, Ordering::Relaxed);
+            thinking.due().files.store(begun, Ordering::Relaxed);
         }
-        Kept::Lost => choice.due().set(Why::Gap),
+        Kept::Lost => thinking.due().set(Why::Gap),
     }
 }
 
-fn write(choice: &Choice, diary: &Diary, line: String) {
+fn write(thinking: &Thinking, diary: &Diary, line: String) {
     match diary.write(JournalFile::Decisions, line) {
         Kept::Queued => {}
         // Every route's mind is missing there.
         Kept::First => _ = diary.files.fetch_add(1, Ordering::Relaxed),
-        Kept::Lost => choice.due().set(Why::Gap),
+        Kept::Lost => thinking.due().set(Why::Gap),
     }
 }
 

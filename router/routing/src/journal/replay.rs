@@ -212,8 +212,18 @@ impl<W: Witness> Replay<W> {
         };
         let expected = mind.events();
         match event {
-            // It was overtaken by events that it was written before: there is nothing left to compare it with.
-            Event::Begin(_) if n < expected => {}
+            // It was overtaken by events that it was written before: there is nothing left to compare it with. But what
+            // follows a reload is decided by other rules.
+            Event::Begin(begin) if n < expected => {
+                if begin.why == Why::Reload {
+                    let what = format!(
+                        "the mind of a reload begins with event {n}, and events up to {} were before it",
+                        expected - 1
+                    );
+                    self.differs(at, Some(begin.route.clone()), what);
+                    self.adopt(route, begin);
+                }
+            }
             Event::Begin(begin) => self.begin(route, at, begin),
             event if n < expected => route.early.push((at, event)),
             event if n > expected => {
