@@ -361,3 +361,81 @@ async fn a_caller_without_patience_makes_no_model_unreliable() {
         three.house.closed(10);
     }
 }
+
+/// The weight of what is known of a model, and what it is held to be.
+fn known(three: &Three, model: &str) -> (f64, f64) {
+    let arms = three.house.pipeline.arms();
+    arms.iter().filter(|arm| &*arm.model == model).map(|arm| (arm.scores, arm.quality)).fold(
+        (0.0, 0.0),
+        |most, each| {
+            if each.0 > most.0 { each } else { most }
+        },
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_answer_cannot_make_a_route_forget() {
+    let three = Three::new(ok());
+    let caller = Caller::anonymous();
+    let observe = |observation| three.house.pipeline.observe(&caller, &observation);
+    let mut last = None;
+    for name in ["auto", "auto:high"].repeat(30) {
+        let (id, model) = answered(&three, name).await;
+        observe(Observation::scored(id, if &*model == "best" { 0.95 } else { 0.8 })).unwrap();
+        last = Some(id);
+    }
+    let before = known(&three, "best");
+    let (low, model) = answered(&three, "auto").await;
+    assert_eq!(&*model, "solid");
+    let refused = (0..40).filter(|_| observe(Observation::scored(low, 0.0)).is_err()).count();
+    assert_eq!(refused, 40 - 9, "the first, and eight that take its place");
+    assert_eq!(known(&three, "best"), before, "nothing is taken from others");
+    let solid = known(&three, "solid");
+    assert!(solid.0 > 25.0 && solid.1 > 0.7, "{solid:?}");
+    // A comparison of the same two counts once, whichever way it is told.
+    let better = |id, other| Observation { id, score: None, better_than: Some(other), latency: None, cost: None };
+    let last = last.unwrap();
+    observe(better(last, low)).unwrap();
+    let once = [known(&three, "solid"), known(&three, "best")];
+    assert!(once[0].0 > solid.0, "it counts: {solid:?} {before:?} {once:?}");
+    for _ in 0..20 {
+        observe(better(last, low)).unwrap();
+        observe(better(low, last)).unwrap();
+    }
+    assert_eq!([known(&three, "solid"), known(&three, "best")], once);
+    // And one answer is compared with few.
+    let mut refused = 0;
+    for _ in 0..12 {
+        let (other, _) = answered(&three, "auto").await;
+        refused += u32::from(observe(better(last, other)).is_err());
+    }
+    assert_eq!(refused, 12 - 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_score_told_while_the_answer_is_under_way_is_of_the_model_that_answers() {
+    let broken = atp_core::Error::provider(ErrorKind::ProviderUnreachable, "nobody is there");
+    let three = Three::new([vec![full("low")], vec![fail(broken)], vec![stream()]]);
+    let exchange = streamed("auto");
+    let id = exchange.id;
+    let reply = three.house.ask(exchange).await;
+    assert_eq!(reply.notes.chosen.as_deref(), Some("best"));
+    let caller = Caller::anonymous();
+    three.house.pipeline.observe(&caller, &Observation::scored(id, 0.1)).unwrap();
+    assert_eq!((known(&three, "solid").0, known(&three, "best").0), (0.0, 1.0));
+    drop(read(reply.result.unwrap().body).await.unwrap());
+    three.house.pipeline.observe(&caller, &Observation::scored(id, 0.9)).unwrap();
+    assert_eq!(known(&three, "solid").0, 0.0);
+    assert!((known(&three, "best").0 - 1.0).abs() < 1e-6, "{:?}", known(&three, "best"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_requests_tell_nothing_of_how_soon_a_model_answers() {
+    let bad = atp_core::Error::caller(ErrorKind::ProviderRejected, "no such parameter");
+    let three = Three::new([vec![full("low")], vec![fail(bad)], vec![full("high")]]);
+    for _ in 0..5 {
+        assert!(three.house.ask(chat("auto")).await.result.is_err());
+    }
+    let lines = three.lines.of(JournalFile::Decisions);
+    assert!(lines.iter().all(|line| !line.contains("\"event\":\"learn\"")), "it was refused at once: {lines:?}");
+}
