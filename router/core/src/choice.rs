@@ -168,11 +168,35 @@ pub enum Capability {
     Json,
     /// Answering as a stream.
     Streaming,
+    /// The endpoint of chats and completions.
+    Chat,
+    /// The endpoint of embeddings.
+    Embeddings,
+    /// The endpoint of moderations.
+    Moderations,
+    /// The endpoints that make images.
+    Imaging,
+    /// The endpoints that make and read sound.
+    Speech,
 }
 
 impl Capability {
     /// Every capability.
-    pub const ALL: [Self; 5] = [Self::Tools, Self::Images, Self::Audio, Self::Json, Self::Streaming];
+    pub const ALL: [Self; 10] = [
+        Self::Tools,
+        Self::Images,
+        Self::Audio,
+        Self::Json,
+        Self::Streaming,
+        Self::Chat,
+        Self::Embeddings,
+        Self::Moderations,
+        Self::Imaging,
+        Self::Speech,
+    ];
+    /// Those that are endpoints of their own. A model that names one of them serves those that it names; one that names
+    /// none serves chats and completions.
+    pub const ENDPOINTS: [Self; 5] = [Self::Chat, Self::Embeddings, Self::Moderations, Self::Imaging, Self::Speech];
 
     /// The name in the configuration.
     #[must_use]
@@ -183,6 +207,11 @@ impl Capability {
             Self::Audio => "audio",
             Self::Json => "json",
             Self::Streaming => "streaming",
+            Self::Chat => "chat",
+            Self::Embeddings => "embeddings",
+            Self::Moderations => "moderations",
+            Self::Imaging => "imaging",
+            Self::Speech => "speech",
         }
     }
 
@@ -196,19 +225,31 @@ impl Capability {
 /// A set of capabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Capabilities(u8);
+pub struct Capabilities(u16);
 
 impl Capabilities {
     /// The set with one more.
     #[must_use]
     pub const fn with(self, capability: Capability) -> Self {
-        Self(self.0 | 1 << capability as u8)
+        Self(self.0 | 1 << capability as u16)
     }
 
     /// Whether one is in the set.
     #[must_use]
     pub const fn has(self, capability: Capability) -> bool {
-        self.0 & (1 << capability as u8) != 0
+        self.0 & (1 << capability as u16) != 0
+    }
+
+    /// What a model can do of which so much was said (`None` is nothing): with no endpoint named, it serves chats and
+    /// completions; where nothing was said it is taken to be able to do all of that.
+    #[must_use]
+    pub fn offered(said: Option<Self>) -> Self {
+        let endpoints: Self = Capability::ENDPOINTS.into_iter().collect();
+        match said {
+            None => Self((Self::from_iter(Capability::ALL).0 & !endpoints.0) | 1 << Capability::Chat as u16),
+            Some(said) if said.0 & endpoints.0 == 0 => said.with(Capability::Chat),
+            Some(said) => said,
+        }
     }
 
     /// The first of these that `offered` lacks.
@@ -282,6 +323,18 @@ mod tests {
         assert_eq!(needs.lacking_in(offers), Some(Capability::Images));
         assert_eq!(offers.lacking_in(offers), None);
         assert_eq!(Capabilities::default().lacking_in(offers), None);
+    }
+
+    #[test]
+    fn who_names_no_endpoint_chats() {
+        let of = |said: &[Capability]| Capabilities::offered(Some(said.iter().copied().collect()));
+        let chats = [Capabilities::offered(None), of(&[Capability::Tools]), of(&[])];
+        assert!(chats.iter().all(|each| each.has(Capability::Chat) && !each.has(Capability::Embeddings)));
+        assert!(Capabilities::offered(None).has(Capability::Tools) && !of(&[]).has(Capability::Tools));
+        let embeds = of(&[Capability::Embeddings]);
+        assert!(embeds.has(Capability::Embeddings) && !embeds.has(Capability::Chat));
+        let both = of(&[Capability::Embeddings, Capability::Chat]);
+        assert!(both.has(Capability::Embeddings) && both.has(Capability::Chat));
     }
 
     #[test]

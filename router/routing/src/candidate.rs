@@ -24,7 +24,8 @@ pub struct CandidateFacts {
     /// The tokens that prompt and answer may have together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<u64>,
-    /// What it can do; `None` where nobody has said, so that it is taken to be able.
+    /// What it can do; `None` where nobody has said, so that it is taken to be able to do all that a chat may need. Other
+    /// endpoints it serves only where that is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Capabilities>,
     /// How safe its answers are held to be.
@@ -160,7 +161,7 @@ pub fn hard(needs: &Needs, facts: &CandidateFacts, now: &CandidateNow) -> Option
 /// answers in the shadow has to pass these as well.
 #[must_use]
 pub fn barred(needs: &Needs, facts: &CandidateFacts, now: &CandidateNow) -> Option<Dropped> {
-    if let Some(lacking) = facts.capabilities.and_then(|offered| needs.capabilities.lacking_in(offered)) {
+    if let Some(lacking) = needs.capabilities.lacking_in(Capabilities::offered(facts.capabilities)) {
         return Some(Dropped::Lacks(lacking));
     }
     if !sees(facts, needs.data_scope.as_ref()) {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use atp_core::{
-    Candidate, Dropped, Error, ErrorKind, Exchange, Features, Hints, Operation, Plan, Quality, Retry, Role, Terms,
-    Weights,
+    Candidate, Capabilities, Capability, Dropped, Error, ErrorKind, Exchange, Features, Hints, Operation, Plan,
+    Quality, Retry, Role, Terms, Weights,
 };
 use atp_routing::bandit::{Context, UNKNOWN_QUALITY};
 use atp_routing::candidate::{CandidateFacts, CandidateNow, Needs, barred};
@@ -185,7 +185,7 @@ fn request(
         context,
         cluster: Arc::from(task::cluster_name(context.cluster)),
         needs: Needs {
-            capabilities: features.needs,
+            capabilities: needed(exchange.operation, &features),
             max_output: most(exchange),
             weights: asked.choice.weights(quality),
             max_cost: hints.max_cost,
@@ -199,6 +199,21 @@ fn request(
         now_ms,
         seed: rand::rng().random(),
     }
+}
+
+/// What a model has to be able to do: the endpoint itself, and what the request makes use of there.
+fn needed(operation: Operation, features: &Features) -> Capabilities {
+    let endpoint = match operation {
+        Operation::Chat | Operation::Completions => Capability::Chat,
+        Operation::Embeddings => Capability::Embeddings,
+        Operation::Moderations => Capability::Moderations,
+        Operation::Images => Capability::Imaging,
+        // What the request says of sound is the endpoint itself.
+        Operation::Audio => return Capabilities::default().with(Capability::Speech),
+        // Routes are never asked for these.
+        Operation::Raw => return features.needs,
+    };
+    features.needs.with(endpoint)
 }
 
 /// What the request has in common with those before it, of the same tenant alone.

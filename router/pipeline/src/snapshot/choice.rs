@@ -18,7 +18,8 @@ pub struct ModelFacts {
     pub latency_p95: Option<Duration>,
     /// The tokens that prompt and answer may have together.
     pub context: Option<u64>,
-    /// What it can do; `None` where nobody has said, so that it is taken to be able.
+    /// What it can do; `None` where nobody has said, so that it is taken to be able to do all that a chat may need. Other
+    /// endpoints it serves only where that is said.
     pub capabilities: Option<Capabilities>,
     /// How safe its answers are held to be.
     pub safety: Option<Grade>,

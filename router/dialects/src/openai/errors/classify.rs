@@ -129,10 +129,25 @@ fn lacks_model(status: StatusCode, words: Option<&Words>) -> bool {
     if words.is_any(MODEL) {
         return true;
     }
+    if words.message.as_deref().is_some_and(wrong_endpoint) {
+        return true;
+    }
     let names_model = words.message.as_ref().is_some_and(|text| text.to_ascii_lowercase().contains("model"));
     // The default "Not Found" of a web framework that has no such route.
     let is_bare = words.message.as_deref() == Some("Not Found");
     status == StatusCode::NOT_FOUND && (names_model || is_bare)
+}
+
+/// Whether a message says that this model is not for this endpoint: "This is not a chat model and thus not supported in
+/// the v1/chat/completions endpoint" (`OpenAI`), "The model does not support Chat Completions API" (vLLM), "\"all-minilm\"
+/// does not support chat" (Ollama).
+fn wrong_endpoint(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    let endpoints = ["chat", "generate", "completions", "embed"];
+    message.contains("not a chat model")
+        || endpoints.iter().any(|name| {
+            ["does not support ", "does not support the "].iter().any(|says| message.contains(&format!("{says}{name}")))
+        })
 }
 
 /// The text for the caller: the provider's own message where there is one.

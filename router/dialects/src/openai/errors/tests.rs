@@ -26,6 +26,9 @@ fn parsed(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
 }
 
+/// What vLLM says where a model for embeddings is asked to chat.
+const CHATS: &str = r#"{"object":"error","message":"The model does not support Chat Completions API","type":"BadRequestError","param":null,"code":400}"#;
+
 #[test]
 fn refusals_are_classified() {
     use ErrorKind::{ProviderAuth, ProviderFailed, ProviderGarbled, ProviderOverloaded, ProviderRejected};
@@ -40,6 +43,15 @@ fn refusals_are_classified() {
         (403, error, ProviderAuth, Side::Provider, Retry::Elsewhere),
         (404, error, ProviderRejected, Side::Caller, Retry::Never),
         (404, model, ProviderRejected, Side::Provider, Retry::Elsewhere),
+        (
+            400,
+            r#"{"error":"\"all-minilm\" does not support chat"}"#,
+            ProviderRejected,
+            Side::Provider,
+            Retry::Elsewhere,
+        ),
+        (400, CHATS, ProviderRejected, Side::Provider, Retry::Elsewhere),
+        (400, r#"{"error":"this model does not support images"}"#, ProviderRejected, Side::Caller, Retry::Never),
         (404, r#"{"error":"model 'x' not found"}"#, ProviderRejected, Side::Provider, Retry::Elsewhere),
         (404, "<html>nginx</html>", ProviderRejected, Side::Provider, Retry::Elsewhere),
         (404, r#"{"detail":"Not Found"}"#, ProviderRejected, Side::Provider, Retry::Elsewhere),

@@ -1,7 +1,7 @@
 //! Which names lead where, and what is asked of whom.
 
 use atp_core::port::{Gateway, Outcome};
-use atp_core::{Dropped, ErrorKind, Hints, Quality};
+use atp_core::{Dropped, ErrorKind, Hints, Operation, Quality};
 use atp_pipeline::snapshot::ModelFacts;
 use atp_pipeline::{Model, Snapshot};
 
@@ -170,4 +170,25 @@ async fn a_session_stays_with_its_model() {
     assert_eq!(same.chosen.as_deref(), Some("best"), "its prompt cache is warm");
     assert_eq!(&*same.plan.unwrap().strategy, "sticky");
     assert_eq!(three.house.ask(of("auto", Some("other"))).await.notes.chosen.as_deref(), Some("solid"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_is_asked_of_models_that_serve_it() {
+    let said = |all: &[Capability]| Some(all.iter().copied().collect());
+    let three = Three::with([vec![full("vectors")], vec![full("middle")], vec![full("high")]], |all| {
+        all.models[0].facts.capabilities = said(&[Capability::Embeddings]);
+        all.models[2].facts.capabilities = said(&[Capability::Embeddings, Capability::Chat]);
+    });
+    let to = |operation, name| Exchange { operation, ..chat(name) };
+    // The cheapest one passes `fast`, and does not chat.
+    drop(three.house.ask(chat("auto:fast")).await);
+    assert_eq!(three.calls(), [0, 1, 0]);
+    let plan = three.house.pipeline.plan(&to(Operation::Embeddings, "auto:fast")).unwrap();
+    assert_eq!(plan.order, [0, 2], "who says nothing chats");
+    assert_eq!(plan.candidates[1].dropped, Some(Dropped::Lacks(Capability::Embeddings)));
+    for operation in [Operation::Images, Operation::Audio, Operation::Moderations] {
+        let error = three.house.pipeline.plan(&to(operation, "auto")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoModelsAvailable, "{operation:?}");
+        assert!(error.public().contains("solid: lacks "), "{}", error.public());
+    }
 }
