@@ -30,6 +30,7 @@ pub(super) struct Meter {
     /// The first pieces, one to a choice, which tell the stream's id, model and choices; whole events.
     first: SmallVec<[Bytes; 1]>,
     choices: usize,
+    several: bool,
     last: Bytes,
     /// Whether the stream stands between two events.
     between: bool,
@@ -48,6 +49,7 @@ enum Stage {
 impl Meter {
     /// The meter of a stream of so many choices.
     pub(super) fn new(choices: u64) -> Self {
+        let several = choices > 1;
         let choices = usize::try_from(choices).unwrap_or(FIRST).clamp(1, FIRST);
         Self {
             events: 0,
@@ -55,6 +57,7 @@ impl Meter {
             stage: Stage::Runs,
             first: SmallVec::new(),
             choices,
+            several,
             last: Bytes::new(),
             between: true,
         }
@@ -68,7 +71,8 @@ impl Meter {
         let told = report.usage.map_or(0, |usage| usage.output);
         let used = self.events.max(self.bytes / BYTES_PER_TOKEN).max(told);
         // What ends by itself needs no more: what follows its reason to end is only its usage.
-        let ends_itself = report.finish.is_some() || report.complete;
+        // Of several choices the first reason to end is not the last.
+        let ends_itself = report.complete || (report.finish.is_some() && !self.several);
         if !tab.uses(used) && !ends_itself && self.stage == Stage::Runs {
             let goes_on = cell::extend(cells, tab, clock::unix_ms(clock::now()));
             self.stage = if goes_on { Stage::Runs } else { Stage::Ends };
@@ -176,6 +180,21 @@ mod tests {
         let report = Report { finish: Some(Finish::Stop), ..Report::default() };
         assert_eq!(meter.piece(piece("data: x\n\ndata: y\n\n"), &report, &mut tab, &cells).len(), 18);
         assert!(!meter.is_over());
+    }
+
+    #[test]
+    fn of_several_choices_the_first_to_end_ends_nothing() {
+        let (cells, mut tab, _) = held(2);
+        let mut meter = Meter::new(2);
+        let report = Report { finish: Some(Finish::Stop), ..Report::default() };
+        for text in ["data: a\n\n", "data: b\n\n"] {
+            meter.piece(piece(text), &report, &mut tab, &cells);
+        }
+        assert!(meter.is_over(), "the other one goes on, and nothing more is paid for");
+        let (cells, mut tab, _) = held(1);
+        let mut meter = Meter::new(2);
+        meter.piece(piece("data: a\n\n"), &Report { complete: true, ..report }, &mut tab, &cells);
+        assert!(!meter.is_over(), "all have ended");
     }
 
     #[test]
