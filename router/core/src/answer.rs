@@ -85,6 +85,12 @@ pub trait AnswerBody: Send {
         None
     }
 
+    /// Whether it was ended, or its provider told to end it, for what its caller may spend: nobody else may be
+    /// given such an answer. Known once it has ended.
+    fn is_cut(&self) -> bool {
+        false
+    }
+
     /// What the answer has cost, once it has ended; `None` before, and where its price or its usage
     /// is not known. Providers know no prices: the body that keeps the books tells it.
     fn cost(&self) -> Option<MicroUsd> {

@@ -21,12 +21,14 @@
 
 pub mod cell;
 mod meter;
+mod pot;
 mod refusal;
 mod reserve;
 mod resolve;
 mod sessions;
 mod view;
 
+pub(crate) use self::pot::{Pot, Share};
 pub(crate) use self::reserve::{Reservation, covers, reserve};
 pub(crate) use self::resolve::Money;
 pub use self::view::{BudgetLine, BudgetView};

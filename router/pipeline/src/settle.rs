@@ -34,7 +34,7 @@ use crate::flow::{Asked, Bill, Run};
 use crate::lane::{self, Lane, TryOutcome};
 use crate::leave::{self, Spawn};
 use crate::live::Route;
-use crate::money::Reservation;
+use crate::money::{Reservation, Share};
 use crate::permit::Permit;
 use crate::pipeline::Shared;
 use crate::plan::Chosen;
@@ -88,8 +88,14 @@ pub(crate) struct Books {
     part: Part,
     /// Whether what was used has been settled before the end, because the answer was whole.
     rested: bool,
+    /// Its part of what the exchange may cost, where that may ask several models and this one has not been
+    /// asked yet.
+    pub(crate) share: Option<Share>,
     /// What is held of the caller's budgets; `None` where none concerns it.
     pub(crate) reserved: Option<Box<Reservation>>,
+    /// Whether the provider was told to make less of an answer than was asked for, to keep to what its caller
+    /// may spend.
+    pub(crate) bounded: bool,
     /// What the router itself has counted, where the exchange has a reservation and its provider told nothing.
     metered: Option<Usage>,
     /// What the exchange has cost, once it has ended and where that is known.
@@ -147,7 +153,9 @@ pub(crate) fn open(shared: Arc<Shared>, exchange: &Exchange, left: Option<Arc<At
         chosen: None,
         part: Part::Whole,
         rested: false,
+        share: None,
         reserved: None,
+        bounded: false,
         metered: None,
         charged: None,
         left,

@@ -13,7 +13,8 @@
 //! With the answer's end or its error, which every seat is told behind what came before it; or when the
 //! last seat is empty: the task then drops the call, and with it everything down to the provider's
 //! socket. Both are decided under the one lock, and so is whether a newcomer still gets a seat: nobody
-//! sits down in a flight that has been given up.
+//! sits down in a flight that has been given up. An answer that was ended for what its caller may spend is that
+//! caller's alone: who has read nothing of it asks again, who has is told that it breaks off.
 //!
 //! # Its bounds
 //!
@@ -64,6 +65,8 @@ struct State {
     paused: bool,
     /// Nobody joins any more.
     closed: bool,
+    /// It ends for what the caller may spend whom the call was made for: nobody else gets its end.
+    cut: bool,
 }
 
 /// The place of one reader.
@@ -109,6 +112,15 @@ pub(super) struct NoAnswer {
     pub(super) concerns: Concerns,
 }
 
+impl NoAnswer {
+    /// The answer was ended for what another caller may spend.
+    fn cut() -> Self {
+        let text = "the request whose answer this one shares was ended by its own budget; try again";
+        let error = Error::router(ErrorKind::Cancelled, text);
+        Self { error, notes: Notes::default(), concerns: Concerns::One }
+    }
+}
+
 /// Whom the error of a call concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Concerns {
@@ -131,7 +143,7 @@ impl Flight {
     pub(super) fn new(bound: usize) -> (Arc<Self>, Listener) {
         let state = State { seats: vec![Some(Seat::default())], ..State::default() };
         let flight = Arc::new(Self { state: Mutex::new(state), bound });
-        (Arc::clone(&flight), Listener { flight, seat: 0 })
+        (Arc::clone(&flight), Listener { flight, seat: 0, first: true })
     }
 
     /// One more seat, with everything that has come so far still to read; `None` where that is not to
@@ -148,7 +160,7 @@ impl Flight {
             None => state.seats.push(Some(seat)),
         }
         drop(state);
-        Some(Listener { flight: Arc::clone(self), seat: free })
+        Some(Listener { flight: Arc::clone(self), seat: free, first: false })
     }
 
     /// Whether somebody wants what comes next. Pending while even the fastest reader has enough to read;
@@ -166,6 +178,11 @@ impl Flight {
         };
         state.paused = fastest >= AHEAD;
         if state.paused { Poll::Pending } else { Poll::Ready(Wanted::More) }
+    }
+
+    /// What comes now ends the answer for what the caller may spend whom it was made for.
+    pub(super) fn cut(&self) {
+        self.change(|state| (state.cut, state.closed) = (true, true));
     }
 
     /// The answer begins.
@@ -205,11 +222,13 @@ impl Flight {
     /// The call has failed.
     pub(super) fn fail(&self, error: Error, notes: Notes) {
         let concerns = match error.kind() {
-            // Whom it was made for was preempted, is ending with its core, or has used up its own time, in the
-            // queue or in all; the others are not, and came later.
-            ErrorKind::Cancelled | ErrorKind::Preempted | ErrorKind::TimeoutTotal | ErrorKind::Backpressure => {
-                Concerns::One
-            }
+            // Whom it was made for was preempted, is ending with its core, has used up its own time, in the
+            // queue or in all, or cannot pay; the others are not, came later, and have money of their own.
+            ErrorKind::Cancelled
+            | ErrorKind::Preempted
+            | ErrorKind::TimeoutTotal
+            | ErrorKind::Backpressure
+            | ErrorKind::BudgetDenied => Concerns::One,
             _ => Concerns::All,
         };
         self.end(End::Failed(NoAnswer { error, notes, concerns }));
@@ -271,6 +290,8 @@ impl State {
 pub(super) struct Listener {
     flight: Arc<Flight>,
     seat: usize,
+    /// Whether it is that of the request that the call was made for.
+    first: bool,
 }
 
 impl Listener {
@@ -278,6 +299,7 @@ impl Listener {
     pub(super) fn poll_head(&self, cx: &Context<'_>) -> Poll<Result<Head, NoAnswer>> {
         let mut state = lock(&self.flight.state);
         match (&state.head, &state.end) {
+            _ if state.cut && !self.first => Poll::Ready(Err(NoAnswer::cut())),
             (Some(head), _) => Poll::Ready(Ok(head.clone())),
             (None, Some(End::Failed(none))) => Poll::Ready(Err(none.clone())),
             (None, Some(End::Done(_)) | None) => {
@@ -296,6 +318,9 @@ impl Listener {
         };
         if lost {
             return Poll::Ready(Some(Err(too_slow())));
+        }
+        if state.cut && !self.first {
+            return Poll::Ready(Some(Err(NoAnswer::cut().error)));
         }
         let Some(piece) = state.pieces.get(at - gone).cloned() else {
             return match &state.end {

@@ -33,6 +33,7 @@ impl Lead {
         };
         let head = |whole| Head { status: answer.status, headers: answer.headers.clone(), notes, whole };
         if let Some(bytes) = answer.body.as_mut().take_full() {
+            self.look(&answer);
             let ending = Ending { report: answer.body.report().clone(), cost: answer.body.cost() };
             let keep = || Kept::whole(kept::headers(&answer.headers), &bytes, ending.report.clone());
             self.land(&answer, &ending.report, keep);
@@ -52,11 +53,15 @@ impl Lead {
             match next.await {
                 // The body goes, and with it the call.
                 None => return,
-                Some(Some(Ok(piece))) => self.flight.push(piece),
+                Some(Some(Ok(piece))) => {
+                    self.look(&answer);
+                    self.flight.push(piece);
+                }
                 Some(Some(Err(error))) => return self.fail(error, Notes::default()),
                 Some(None) => break,
             }
         }
+        self.look(&answer);
         let ending = Ending { report: answer.body.report().clone(), cost: answer.body.cost() };
         let whole = self.flight.whole();
         if let Some(pieces) = whole {
@@ -66,9 +71,16 @@ impl Lead {
         self.flight.finish(ending);
     }
 
+    /// Takes an answer from the others that was cut short for the money of the first.
+    fn look(&self, answer: &Answer) {
+        if answer.body.is_cut() {
+            self.flight.cut();
+        }
+    }
+
     /// Keeps an answer, where it may be kept, at the moment from which on nobody joins its flight.
     fn land(&self, answer: &Answer, report: &Report, keep: impl FnOnce() -> Kept) {
-        let keepable = kept::is_keepable(self.shared.operation, answer.status, report);
+        let keepable = !answer.body.is_cut() && kept::is_keepable(self.shared.operation, answer.status, report);
         let kept = (keepable && self.cell.keeps()).then(keep);
         self.cell.land(&self.shared, &self.flight, kept);
     }

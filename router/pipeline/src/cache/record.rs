@@ -58,7 +58,7 @@ impl Recording {
     fn keep(&mut self, make: impl FnOnce(&Self, Report) -> Kept) {
         let report = self.inner.report().clone();
         let fits = self.bytes <= self.recorder.bound;
-        if fits && kept::is_keepable(self.recorder.operation, self.status, &report) {
+        if fits && !self.inner.is_cut() && kept::is_keepable(self.recorder.operation, self.status, &report) {
             let kept = make(self, report);
             self.recorder.cell.keep(self.recorder.key.clone(), kept);
         }
@@ -90,6 +90,10 @@ impl AnswerBody for Recording {
         self.keep(|this, report| Kept::whole(this.headers.clone(), &whole, report));
         self.bytes = usize::MAX;
         Some(whole)
+    }
+
+    fn is_cut(&self) -> bool {
+        self.inner.is_cut()
     }
 
     fn cost(&self) -> Option<MicroUsd> {

@@ -7,9 +7,12 @@ use atp_routing::budget::{Denied, Short, Shortage};
 
 use super::cell::{Cell, Cells};
 
-/// The refusal of an exchange.
-pub(super) fn refusal(denied: &Denied, cells: &Cells, now_ms: u64) -> Error {
+/// The refusal of an exchange; `whole` is the ceiling of all models that it asks, where it may ask several.
+pub(super) fn refusal(denied: &Denied, cells: &Cells, whole: Option<MicroUsd>, now_ms: u64) -> Error {
     match denied {
+        Denied::Cap { cap, needed } if whole.is_some_and(|whole| whole > *cap) => {
+            over_share(*cap, whole.unwrap_or_default(), *needed)
+        }
         Denied::Cap { cap, needed } => over_cap(*cap, *needed),
         Denied::Account { place, shortage, needed } => {
             let needed = match shortage.of {
@@ -28,6 +31,18 @@ fn over_cap(cap: MicroUsd, needed: MicroUsd) -> Error {
         "the request may cost {} at most and is estimated to cost up to {}; raise the ceiling, shorten the prompt, \
          or lower `max_tokens`",
         dollars(cap),
+        dollars(needed)
+    );
+    Error::caller(ErrorKind::BudgetDenied, text).with_param("max_cost_usd")
+}
+
+/// The refusal of a model for which others of the same exchange leave too little.
+fn over_share(left: MicroUsd, whole: MicroUsd, needed: MicroUsd) -> Error {
+    let text = format!(
+        "the request may cost {} at most, of which the other models that it asks leave {}, and this one is estimated \
+         to cost up to {}; raise the ceiling, shorten the prompt, or lower `max_tokens`",
+        dollars(whole),
+        dollars(left),
         dollars(needed)
     );
     Error::caller(ErrorKind::BudgetDenied, text).with_param("max_cost_usd")

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::cell::{self, Cells};
 use super::meter::Meter;
+use super::pot::Share;
 use super::refusal;
 use crate::clock;
 use crate::live::{Live, Route};
@@ -29,6 +30,8 @@ pub(crate) struct Reservation {
     pub(super) meter: Meter,
     /// The most output tokens of one choice that a provider may be asked for.
     ceiling: Option<u64>,
+    /// Its part of what the exchange may cost, where that may ask several models.
+    share: Option<Share>,
     ask: Ask,
     forecast: Forecast,
     settled: bool,
@@ -50,7 +53,8 @@ pub(crate) fn reserve(
     if !live.money.concerns(exchange) {
         return Ok(());
     }
-    let cap = live.money.cap(exchange);
+    let mut share = books.share.take();
+    let cap = share.as_ref().map_or_else(|| live.money.cap(exchange), |share| Some(share.first_room()));
     let now_ms = clock::unix_ms(clock::now());
     let cells = live.money.cells(exchange, now_ms);
     if cells.is_empty() && cap.is_none() {
@@ -72,14 +76,19 @@ pub(crate) fn reserve(
     )
     .entered();
     let granted = cell::open(&cells, &mut tab, least, most, now_ms).map_err(|denied| {
-        let error = refusal::refusal(&denied, &cells, now_ms);
+        let error = refusal::refusal(&denied, &cells, share.as_ref().map(Share::cap), now_ms);
         tracing::debug_span!("budget.denied", "budget.reason" = error.public()).in_scope(|| {});
         books.shared.metrics.money.refused(&denied);
         error
     })?;
     let ceiling = ceiling(exchange, &ask, most, granted.covered, granted.payable);
     let meter = Meter::new(ask.n);
-    books.reserved = Some(Box::new(Reservation { cells, tab, meter, ceiling, ask, forecast, settled: false }));
+    books.bounded = ceiling.is_some();
+    if let Some(share) = &mut share {
+        share.holds(tab.held().cost);
+    }
+    let reservation = Reservation { cells, tab, meter, ceiling, share, ask, forecast, settled: false };
+    books.reserved = Some(Box::new(reservation));
     Ok(())
 }
 
@@ -185,6 +194,9 @@ impl Reservation {
     /// Ends it: what is held goes back, and what was used is counted.
     pub(crate) fn settle(&mut self, used: Amount, now_ms: u64) {
         self.settled = true;
+        if let Some(share) = self.share.take() {
+            share.ends(used.cost);
+        }
         let Some((place, spike)) = cell::settle(&self.cells, self.tab, used, now_ms) else { return };
         let Some(cell) = self.cells.get(place) else { return };
         let span = tracing::debug_span!(
@@ -207,7 +219,14 @@ impl Reservation {
 
     /// A piece of the answer goes out: what of it does.
     pub(crate) fn piece(&mut self, piece: Bytes, report: &Report) -> Bytes {
-        self.meter.piece(piece, report, &mut self.tab, &self.cells)
+        if let Some(share) = &self.share {
+            self.tab.bound(Some(share.room()));
+        }
+        let piece = self.meter.piece(piece, report, &mut self.tab, &self.cells);
+        if let Some(share) = &mut self.share {
+            share.holds(self.tab.held().cost);
+        }
+        piece
     }
 }
 

@@ -10,6 +10,7 @@ use atp_core::{Caller, Exchange, MicroUsd};
 use atp_routing::budget::{Amount, Per};
 
 use super::cell::{Cell, Cells};
+use super::pot::Pot;
 use super::sessions::Sessions;
 use crate::snapshot::{Budget, Budgets, Snapshot, Whose};
 
@@ -71,6 +72,11 @@ impl Money {
         let word = said.and_then(|hints| hints.max_cost).or(key).or_else(|| said?.usual_cost);
         let rule = self.purse(&exchange.caller).and_then(|purse| purse.request);
         word.into_iter().chain(rule).min()
+    }
+
+    /// The pot of an exchange that may ask several models, where it has a ceiling.
+    pub(crate) fn pot_for(&self, exchange: &Exchange) -> Option<Arc<Pot>> {
+        if self.concerns(exchange) { self.cap(exchange).map(Pot::new) } else { None }
     }
 
     /// The accounts that an exchange draws on.

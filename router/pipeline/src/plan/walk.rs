@@ -27,6 +27,7 @@ use super::leg::Leg;
 use crate::attempt::{self, Failures};
 use crate::clock;
 use crate::live::{Live, Route};
+use crate::money::{Pot, Share};
 use crate::pipeline::Shared;
 use crate::settle;
 
@@ -44,6 +45,8 @@ pub(super) struct Walk {
     pub(super) basis: Arc<Basis>,
     plan: Arc<Plan>,
     left: Option<Arc<AtomicBool>>,
+    /// What the exchange may cost in all, where it may not cost more than that.
+    pot: Option<Arc<Pot>>,
     /// The caller's own ceiling on the whole exchange.
     patience: Option<Duration>,
     /// The body, where it can be sent more than once.
@@ -103,6 +106,7 @@ impl Walk {
         now: Instant,
     ) -> Self {
         let plan = Arc::clone(&basis.plan);
+        let pot = live.money.pot_for(exchange);
         let body = match &exchange.payload {
             Payload::Rope(rope) => Some(rope.clone()),
             Payload::Once { .. } => None,
@@ -117,6 +121,7 @@ impl Walk {
             basis,
             plan,
             left: None,
+            pot,
             patience: exchange.patience,
             body,
             next: 0,
@@ -140,6 +145,7 @@ impl Walk {
     pub(super) async fn go(mut self, mut leg: Box<Leg>) -> Reply {
         let Some(arm) = self.plan.order.first().copied() else { return leg.books.refuse(nowhere()) };
         (leg.arm, self.next) = (arm, 1);
+        leg.books.share = self.share();
         loop {
             let (asked, result) = self.race(leg).await;
             leg = asked;
@@ -159,6 +165,11 @@ impl Walk {
                 None => return self.give_up(*leg, error),
             }
         }
+    }
+
+    /// The part of one more model in what the exchange may cost.
+    pub(super) fn share(&self) -> Option<Share> {
+        self.pot.as_ref().map(Pot::share)
     }
 
     fn route(&self, arm: usize) -> Option<Arc<Route>> {
@@ -188,7 +199,8 @@ impl Walk {
         let mut exchange = Exchange { payload: Payload::Rope(body), ..attempt::copy(like) };
         // A leg may have had less time than the whole exchange.
         exchange.patience = if left < route.total { Some(left) } else { self.patience };
-        let books = settle::leg(Arc::clone(&self.shared), &exchange, self.left.clone());
+        let mut books = settle::leg(Arc::clone(&self.shared), &exchange, self.left.clone());
+        books.share = self.share();
         Some((Box::new(Leg { arm, books, exchange, began: now }), route))
     }
 

@@ -205,6 +205,12 @@ impl AnswerBody for Body {
         Some(whole)
     }
 
+    fn is_cut(&self) -> bool {
+        // A ceiling that the provider came to; one that it did not come to has changed nothing.
+        let bounded = self.books.as_ref().is_some_and(|books| books.bounded);
+        self.cut.is_some() || (bounded && self.report().finish == Some(Finish::Length))
+    }
+
     fn cost(&self) -> Option<MicroUsd> {
         self.books.as_ref().filter(|books| books.closed)?.charged
     }

@@ -1,11 +1,13 @@
 //! Answers that are shared and kept: what callers get, what it costs, and what the books say.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use atp_core::port::Outcome;
-use atp_core::{Error, ErrorKind, Exchange, Fields, Finish, MicroUsd, Operation, Reuse, Reused};
-use atp_pipeline::Model;
-use atp_pipeline::snapshot::CacheRules;
+
+use atp_core::{Caller, Error, ErrorKind, Exchange, Fields, Finish, Hints, MicroUsd, Operation, Reuse, Reused, Usage};
+use atp_pipeline::snapshot::{Budget, Budgets, CacheRules, Per};
+use atp_pipeline::{KeyLimit, Model, Snapshot};
 
 use crate::kit::*;
 
@@ -179,6 +181,109 @@ async fn a_reload_keeps_the_answers_of_a_model_that_did_not_change() {
     house.pipeline.swap(&of(&other)).unwrap();
     assert_eq!(house.ask(greedy()).await.notes.reused, None, "another target is another answer");
     assert_eq!(house.metric("atp_cache_entries", &[("model", "m")]), 0.0);
+}
+
+/// A house of one tenant, whose key `poor` may use so many tokens and whose key `rich` as many as it likes.
+fn poor_and_rich(far: &Arc<Scripted>, coalesce: bool, tokens: u64) -> House {
+    let model = Model { coalesce, cache: Some(RULES), ..model("m", &[far]) };
+    let budget = Budget { cost: None, tokens: Some(tokens), per: Per::Total };
+    let keys = ["poor", "rich"].map(|key| KeyLimit { key: key.into(), rate: None }).into();
+    let budgets = Budgets { keys: vec![vec![budget], vec![]], ..Budgets::default() };
+    House::new(&[far], &Snapshot { keys, budgets, ..snapshot(vec![model]) })
+}
+
+fn of(key: &str, index: usize, exchange: Exchange) -> Exchange {
+    let caller = Caller { key: key.into(), tenant: "acme".into(), index, ..Caller::anonymous() };
+    let fields = Fields { max_tokens: Some(5), ..exchange.fields.clone() };
+    Exchange { caller: Arc::new(caller), fields, ..exchange }
+}
+
+/// A stream of so many tokens, a second after its first.
+fn tokens(count: usize) -> Play {
+    let mut beats = vec![content("data: x\n\n"), Beat::Wait(Duration::from_secs(1))];
+    beats.extend((1..count).map(|_| content("data: x\n\n")));
+    beats.push(Beat::Finish(Finish::Stop));
+    beats.push(Beat::Usage(Usage { input: 1, output: count as u64, ..Usage::default() }));
+    Play::Stream(beats)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_budget_has_cut_short_is_not_kept() {
+    for coalesce in [false, true] {
+        let far = Scripted::new("far", vec![tokens(100)]);
+        let house = poor_and_rich(&far, coalesce, 9);
+        let torso = read(house.ask(of("poor", 0, greedy())).await.result.unwrap().body).await.unwrap();
+        assert!(torso.ends_with("length;"), "{torso}");
+        let whole = house.ask(of("rich", 1, greedy())).await;
+        assert_eq!(whole.notes.reused, None, "coalesce: {coalesce}");
+        assert_eq!(read(whole.result.unwrap().body).await.unwrap().matches('x').count(), 100);
+        // What came to its own end is kept all the same.
+        assert_eq!(house.ask(of("rich", 1, greedy())).await.notes.reused, Some(Reused::Hit));
+        settled().await;
+        house.closed(3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_ceiling_has_kept_short_is_not_kept() {
+    let bounded = Play::Stream(vec![
+        content("data: x\n\n"),
+        Beat::Usage(Usage { input: 1, output: 4, ..Usage::default() }),
+        Beat::Finish(Finish::Length),
+    ]);
+    let far = Scripted::new("far", vec![bounded.clone(), bounded, tokens(5)]);
+    let house = sharing(&far, false, Some(RULES));
+    let capped = |cap, most| {
+        let hints = Hints { max_cost: Some(MicroUsd(cap)), ..Hints::default() };
+        let fields = Fields { max_tokens: Some(most), ..greedy().fields };
+        Exchange { hints: Some(Box::new(hints)), fields, ..greedy() }
+    };
+    let ask = async |exchange| {
+        let reply = house.ask(exchange).await;
+        (reply.notes.reused, read(reply.result.unwrap().body).await.unwrap())
+    };
+    ask(capped(1_000, 5)).await;
+    assert_eq!(far.seen.lock().unwrap()[0].ceiling, None);
+    assert_eq!(ask(capped(1_000, 5)).await.0, Some(Reused::Hit), "a length that was asked for is part of the request");
+    let fresh = sharing(&far, false, Some(RULES));
+    let reply = fresh.ask(capped(2_001, 5_000)).await;
+    read(reply.result.unwrap().body).await.unwrap();
+    assert_eq!(far.seen.lock().unwrap()[1].ceiling, Some(1_000));
+    assert_eq!(fresh.ask(greedy()).await.notes.reused, None, "a length that a ceiling set is not");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_shares_a_call_does_not_end_with_the_firsts_budget() {
+    let second = Duration::from_secs(1);
+    let far = Scripted::new("far", vec![tokens(100)]);
+    let house = poor_and_rich(&far, true, 9);
+    let poor = async { read(house.ask(of("poor", 0, greedy())).await.result.unwrap().body).await };
+    let rich = async {
+        tokio::time::sleep(second / 2).await;
+        let reply = house.ask(of("rich", 1, greedy())).await;
+        (reply.notes.reused, read(reply.result.unwrap().body).await)
+    };
+    let (poor, (reused, rich)) = tokio::join!(poor, rich);
+    assert!(poor.unwrap().ends_with("length;"));
+    assert_eq!(reused, Some(Reused::Coalesced));
+    let (torso, error) = rich.unwrap_err();
+    assert!(!torso.contains("length;"), "it breaks off, and does not look whole");
+    assert!(error.public().contains("its own budget"), "{error}");
+    settled().await;
+    house.closed(2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_read_nothing_of_a_call_that_could_not_be_paid_for_makes_his_own() {
+    let far = Scripted::new("far", vec![tokens(10)]);
+    // The first is refused once it has taken a seat; who waits for its call learns nothing of its budget.
+    let house = poor_and_rich(&far, true, 1);
+    let (poor, rich) = tokio::join!(house.ask(of("poor", 0, greedy())), house.ask(of("rich", 1, greedy())));
+    assert_eq!(poor.result.unwrap_err().kind(), ErrorKind::BudgetDenied);
+    assert_eq!(rich.notes.reused, None);
+    assert_eq!(read(rich.result.unwrap().body).await.unwrap().matches('x').count(), 10);
+    settled().await;
+    house.closed(2);
 }
 
 /// Lets tasks that have been woken run.

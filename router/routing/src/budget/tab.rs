@@ -103,6 +103,11 @@ impl Tab {
         self.output < self.covered
     }
 
+    /// Bounds what follows otherwise: others draw on the same ceiling. What is held stays.
+    pub fn bound(&mut self, cap: Option<MicroUsd>) {
+        self.cap = cap;
+    }
+
     /// Prices what follows otherwise: the work has gone to a provider with another price. What is held stays.
     pub fn reprice(&mut self, price: Option<Price>) {
         self.price = price.or(self.price);
