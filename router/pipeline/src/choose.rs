@@ -2,7 +2,9 @@
 
 mod nearest;
 
-use atp_core::{Error, ErrorKind, Exchange, Operation};
+use std::sync::Arc;
+
+use atp_core::{Error, ErrorKind, Exchange, Hints, Operation};
 use atp_routing::Order;
 use atp_routing::plan;
 
@@ -10,6 +12,8 @@ use crate::live::{Found, Live, Route};
 
 /// How much of a caller's text is repeated in an error.
 const SHOWN: usize = 80;
+/// How many models are named that may see a label.
+const SEERS: usize = 3;
 
 /// The order in which the lanes of `route` are asked.
 pub(crate) fn order(route: &Route) -> Order {
@@ -33,6 +37,38 @@ pub(crate) fn route(found: Option<Found>, live: &Live, exchange: &Exchange) -> R
     found.ok_or_else(|| {
         if exchange.operation == Operation::Raw { no_provider(live, exchange) } else { no_model(live, exchange) }
     })
+}
+
+/// Whether `route` may see what the request carries: data with a label goes to those alone that carry it.
+///
+/// # Errors
+///
+/// [`ErrorKind::Permission`], naming the header, the label and who may see it.
+pub(crate) fn may_see(route: &Route, live: &Live, exchange: &Exchange) -> Result<(), Error> {
+    let label = |hints: &Option<Box<Hints>>| hints.as_ref().and_then(|hints| hints.data_scope.clone());
+    if exchange.hints.is_none() && exchange.caller.hints.is_none() {
+        return Ok(());
+    }
+    match label(&exchange.hints).or_else(|| label(&exchange.caller.hints)) {
+        Some(label) if !route.scopes.contains(&label) => Err(out_of_scope(route, live, exchange, &label)),
+        _ => Ok(()),
+    }
+}
+
+fn out_of_scope(route: &Route, live: &Live, exchange: &Exchange, label: &Arc<str>) -> Error {
+    let asked = if exchange.operation == Operation::Raw {
+        String::from("calls that go to a provider as they are")
+    } else {
+        format!("the model `{}`", route.name)
+    };
+    let able: Vec<String> = live.seers_of(label).take(SEERS).map(|name| format!("`{name}`")).collect();
+    let out = if able.is_empty() {
+        String::from("no model may; add the label to the `data_scopes` of one")
+    } else {
+        format!("ask for {}, or add the label to a model's `data_scopes`", able.join(" or "))
+    };
+    let text = format!("x-atp-data-scope (or the key's `data_scope`) is `{label}`, which {asked} may not see; {out}");
+    Error::caller(ErrorKind::Permission, text).with_param("x-atp-data-scope")
 }
 
 fn no_model(live: &Live, exchange: &Exchange) -> Error {

@@ -192,6 +192,11 @@ impl Live {
         self.listed.iter().chain(patterns)
     }
 
+    /// The names of models that may see data with this label.
+    pub(crate) fn seers_of(&self, label: &Arc<str>) -> impl Iterator<Item = &str> {
+        self.models().filter(|route| route.scopes.contains(label)).map(|route| &*route.name)
+    }
+
     /// How many models are configured.
     pub(crate) fn model_count(&self) -> usize {
         self.models().count()

@@ -118,5 +118,6 @@ pub(crate) fn would(shared: &Shared, live: &Live, asked: &Asked, exchange: &Exch
 /// As [`atp_core::port::Gateway::plan`].
 pub(crate) fn only(shared: &Shared, live: &Live, exchange: &Exchange) -> Result<Arc<Plan>, Error> {
     let found = choose::route(live.find(exchange), live, exchange)?;
+    choose::may_see(&found.route, live, exchange)?;
     Ok(Arc::new(decide::only(shared, &found.route, exchange, clock::now())))
 }

@@ -142,6 +142,7 @@ pub(crate) async fn steps(
 ) -> Result<(Begun, Option<Box<Rescue>>), Error> {
     // A name that leads nowhere waits for nothing.
     let Found { route, star } = choose::route(found, live, exchange)?;
+    choose::may_see(&route, live, exchange)?;
     books.route = Some(Arc::clone(&route));
     let wished = choose::order(&route);
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use atp_core::{Exchange, Reply, Reused};
 
 use super::{Cell, Found};
+use crate::choose;
 use crate::settle;
 use crate::stack::{self, Call, Step};
 
@@ -18,6 +19,10 @@ pub(crate) async fn run(call: Call, cell: Arc<Cell>, mut exchange: Exchange) -> 
     let spawn = Arc::clone(&shared.spawn);
     let mut books = settle::open(shared, &exchange, left);
     if let Err(error) = stack::admit(&mut books, &live, &exchange) {
+        return books.refuse(error);
+    }
+    // Before an answer is shared: who may not see the request may not be asked for others' sake either.
+    if let Some(Err(error)) = found.as_ref().map(|found| choose::may_see(&found.route, &live, &exchange)) {
         return books.refuse(error);
     }
     books.enter(Step::Cache);

@@ -8,6 +8,8 @@ mod broken;
 #[cfg(test)]
 mod budgets;
 #[cfg(test)]
+mod ceilings;
+#[cfg(test)]
 mod exits;
 #[cfg(test)]
 mod failover;
@@ -37,6 +39,8 @@ mod queueing;
 mod reuse;
 #[cfg(test)]
 mod routes;
+#[cfg(test)]
+mod scopes;
 #[cfg(test)]
 mod shares;
 #[cfg(test)]
