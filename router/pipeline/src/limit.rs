@@ -52,13 +52,24 @@ fn quota(rate: RateLimit) -> Option<Quota> {
 
 /// Admits an exchange, or says why not.
 pub(crate) fn admit(live: &Live, caller: &Caller, permits: &Arc<Permits>) -> Result<Permit, Error> {
+    counts(live, caller)?;
+    Permits::try_take(permits, live.max_concurrent).ok_or_else(|| full(live.max_concurrent))
+}
+
+/// Counts a request against its key's rate. What is answered at once, as a plan or a score, takes no more than
+/// this.
+///
+/// # Errors
+///
+/// [`ErrorKind::RateLimited`], telling the rate and when there is room again.
+pub(crate) fn counts(live: &Live, caller: &Caller) -> Result<(), Error> {
     if let Some(state) = state_of(live, caller)
         && let Some(limiter) = &state.limiter
         && let Err(refusal) = limiter.check()
     {
         return Err(rate_limited(state, &refusal));
     }
-    Permits::try_take(permits, live.max_concurrent).ok_or_else(|| full(live.max_concurrent))
+    Ok(())
 }
 
 /// The caller's state. A reload between authentication and here may have moved the keys, so the

@@ -16,6 +16,7 @@ use crate::attempt::Budget;
 use crate::cache::{self, Cell};
 use crate::clock;
 use crate::leave::{self, Lasting, Spawn};
+use crate::limit;
 use crate::live::Live;
 use crate::metrics::{Learnt, PipelineMetrics};
 use crate::money::BudgetView;
@@ -312,6 +313,8 @@ impl Gateway for Pipeline {
 
     fn plan(&self, exchange: &Exchange) -> Result<Arc<Plan>, Error> {
         let live = self.0.live.load();
+        // Before the prompt is counted, which takes time by its length.
+        limit::counts(&live, &exchange.caller)?;
         match live.asked(exchange).filter(|_| live.find(exchange).is_none()) {
             Some(asked) => plan::would(&self.0, &live, asked, exchange),
             None => plan::only(&self.0, &live, exchange),
@@ -323,6 +326,7 @@ impl Gateway for Pipeline {
     }
 
     fn observe(&self, caller: &Caller, observation: &Observation) -> Result<(), Error> {
+        limit::counts(&self.0.live.load(), caller)?;
         plan::observe(&self.0, caller, observation)
     }
 }

@@ -4,8 +4,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use atp_core::port::Outcome;
-use atp_core::{Caller, Error, ErrorKind, Exchange, Side};
+use atp_core::port::{Gateway, Outcome};
+use atp_core::{Caller, Error, ErrorKind, Exchange, Observation, Side};
 use atp_pipeline::{KeyLimit, RateLimit, Snapshot};
 use tokio::time::advance;
 
@@ -121,4 +121,19 @@ async fn the_rate_is_looked_at_before_the_name() {
     unknown.model = "nothing-like-it".into();
     assert_eq!(ask(&house, unknown).await.unwrap_err().kind(), ErrorKind::RateLimited);
     house.closed(2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn plans_and_scores_count_against_the_rate_too() {
+    let (house, _) = house(vec![key("slow", rate(1.0, 2))]);
+    let exchange = from("slow", 0);
+    house.pipeline.plan(&exchange).unwrap();
+    let told = Observation { id: exchange.id, score: Some(1.0), better_than: None, latency: None, cost: None };
+    let unknown = house.pipeline.observe(&exchange.caller, &told).unwrap_err();
+    assert_ne!(unknown.kind(), ErrorKind::RateLimited);
+    let plan = house.pipeline.plan(&exchange).unwrap_err();
+    for error in [plan, house.pipeline.observe(&exchange.caller, &told).unwrap_err()] {
+        assert_eq!((error.kind(), error.retry_after().is_some()), (ErrorKind::RateLimited, true));
+    }
+    assert_eq!(ask(&house, exchange).await.unwrap_err().kind(), ErrorKind::RateLimited);
 }
