@@ -1,6 +1,7 @@
 //! From the file's shape to the checked configuration. Every problem is collected; the first one stops nothing.
 
 mod context;
+mod endpoints;
 mod flow;
 mod models;
 mod money;

@@ -23,6 +23,16 @@ pub(in super::super) enum RawCapability {
     Json,
     /// Answering as a stream.
     Streaming,
+    /// The endpoint of chats and completions.
+    Chat,
+    /// The endpoint of embeddings.
+    Embeddings,
+    /// The endpoint of moderations.
+    Moderations,
+    /// The endpoints that make images.
+    Imaging,
+    /// The endpoints that make and read sound.
+    Speech,
 }
 
 impl From<RawCapability> for Capability {
@@ -33,6 +43,11 @@ impl From<RawCapability> for Capability {
             RawCapability::Audio => Self::Audio,
             RawCapability::Json => Self::Json,
             RawCapability::Streaming => Self::Streaming,
+            RawCapability::Chat => Self::Chat,
+            RawCapability::Embeddings => Self::Embeddings,
+            RawCapability::Moderations => Self::Moderations,
+            RawCapability::Imaging => Self::Imaging,
+            RawCapability::Speech => Self::Speech,
         }
     }
 }

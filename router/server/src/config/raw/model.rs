@@ -57,7 +57,10 @@ pub(in super::super) struct RawModel {
     /// The tokens that prompt and answer may have together. From 16 to 1000000000.
     #[serde(default)]
     pub(in super::super) context: Option<u64>,
-    /// What it can do. Without it, routes take it to be able to do everything.
+    /// What it can do, for routes. `chat`, `embeddings`, `moderations`, `imaging` and `speech` are endpoints: a model that
+    /// names one serves those that it names, one that names none serves chats. Without the list it is taken
+    /// to be able to do all that a chat may need, unless the names of its targets tell that it does not chat
+    /// (`text-embedding-3-small`, `whisper-1`, `dall-e-3`).
     #[serde(default)]
     pub(in super::super) capabilities: Option<Listed<RawCapability>>,
     /// How safe its answers are held to be.

@@ -14,7 +14,7 @@ use super::super::resolved::{
     Flow, Model, ModelName, OnDisconnect, Provider, ProviderKind, Target, TargetModel, TargetPrice,
 };
 use super::flow::{self, Lanes};
-use super::{Context, providers, routes};
+use super::{Context, endpoints, providers, routes};
 
 /// A dollar a token: beyond it, somebody wrote prices in another unit.
 const MAX_PRICE: u64 = 1_000_000_000_000;
@@ -53,6 +53,8 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>, providers: &[P
         let aliases = aliases(context, &path, raw, &mut taken);
         let targets = targets(context, &path, name, raw, &providers, &mut lanes);
         let Some(name) = parsed else { continue };
+        let mut facts = routes::facts(context, &path, raw);
+        facts.capabilities = facts.capabilities.or_else(|| endpoints::by_name(&targets));
         let weighted = raw.targets.iter().any(|(_, target)| target.weight.is_some());
         models.push(Model {
             name,
@@ -65,7 +67,7 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>, providers: &[P
             hedge: flow::hedge(context, &path, raw),
             coalesce: raw.coalesce.unwrap_or(false),
             cache: flow::cache(context, &path, raw),
-            facts: routes::facts(context, &path, raw),
+            facts,
         });
     }
     // Another target may have spoken for a lane after this one.

@@ -50,6 +50,20 @@ fn without_a_word_auto_chooses_among_all_models_that_are_no_patterns() {
 }
 
 #[test]
+fn what_does_not_chat_is_known_by_its_name_or_by_what_is_said_of_it() {
+    let models = "providers:\n  far: { kind: openai, base_url: \"http://127.0.0.1:9/v1\" }\nmodels:\n  \
+        small: { targets: [ { provider: far, model: text-embedding-3-small } ], aliases: [ vectors ] }\n  \
+        both: { targets: [ { provider: far, model: bge-m3 } ], capabilities: [ chat, embeddings ] }\n  \
+        large: { targets: [ { provider: far, model: gpt-4o } ] }\n";
+    let resolved = good(models);
+    let said = |place: usize| resolved.models[place].facts.capabilities;
+    let of = |all: &[Capability]| Some(all.iter().copied().collect());
+    assert_eq!(said(0), of(&[Capability::Embeddings]));
+    assert_eq!(said(1), of(&[Capability::Chat, Capability::Embeddings]));
+    assert_eq!(said(2), None);
+}
+
+#[test]
 fn auto_is_the_one_that_is_written() {
     let routes = routes("routes: { auto: { candidates: [ b ], strategy: cheapest } }\n");
     let [auto] = routes.as_slice() else { panic!("{routes:?}") };
