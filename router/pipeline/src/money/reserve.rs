@@ -60,8 +60,8 @@ pub(crate) fn reserve(
     if cells.is_empty() && cap.is_none() {
         return Ok(());
     }
-    let price = dearest(route, star, exchange);
-    if let (None, Some(cap)) = (price, exchange.hints.as_ref().and_then(|hints| hints.max_cost)) {
+    let (price, gap) = dearest(route, star, exchange);
+    if let (true, Some(cap)) = (gap, exchange.hints.as_ref().and_then(|hints| hints.max_cost)) {
         books.shared.metrics.money.over_ceiling();
         return Err(refusal::unpriced(&route.name, cap));
     }
@@ -103,14 +103,23 @@ pub(crate) fn covers(live: &Live, exchange: &Exchange, guarded: MicroUsd, tokens
         && live.money.cells(exchange, now_ms).iter().all(|cell| cell.covers(amount, now_ms))
 }
 
-/// The price of the dearest target, each part by itself: who answers is not known yet.
-fn dearest(route: &Route, star: Option<&Range<usize>>, exchange: &Exchange) -> Option<Price> {
-    let prices = route.lanes.iter().filter_map(|lane| lane.price_of(&lane.model_for(&exchange.model, star)));
-    prices.reduce(|one, other| Price {
-        input: one.input.max(other.input),
-        output: one.output.max(other.output),
-        cached_input: one.cached_input.max(other.cached_input),
-    })
+/// The price of the dearest target, each part by itself: who answers is not known yet. Also whether there is
+/// one without a price, so that no ceiling can be kept.
+fn dearest(route: &Route, star: Option<&Range<usize>>, exchange: &Exchange) -> (Option<Price>, bool) {
+    let (mut dearest, mut gap) = (None, false);
+    for lane in &route.lanes {
+        let Some(price) = lane.price_of(&lane.model_for(&exchange.model, star)) else {
+            gap = true;
+            continue;
+        };
+        let other = dearest.unwrap_or(price);
+        dearest = Some(Price {
+            input: price.input.max(other.input),
+            output: price.output.max(other.output),
+            cached_input: price.cached_input.max(other.cached_input),
+        });
+    }
+    (dearest, gap)
 }
 
 /// What the exchange is expected to use. Reads the whole body, but where the choice of its model has.

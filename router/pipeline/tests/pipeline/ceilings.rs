@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atp_core::{Exchange, Fields, MicroUsd, Usage};
+use atp_core::{ErrorKind, Exchange, Fields, MicroUsd, Usage};
 use atp_pipeline::snapshot::{Ensemble, EnsembleMode, Manner};
 
 use crate::kit::*;
@@ -69,4 +69,18 @@ async fn a_second_answer_is_paid_for_by_what_the_first_has_left() {
         assert_eq!(three.house.row().cost, Some(MicroUsd(costs)));
         three.house.closed(1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_without_a_price_keeps_no_ceiling_whatever_the_others_cost() {
+    let far = Scripted::new("far", vec![full("hello")]);
+    let mut model = model("m", &[&far, &far]);
+    model.price = None;
+    model.targets[0].price = Some(PRICE);
+    let house = House::new(&[&far], &snapshot(vec![model]));
+    let error = house.ask(at_most(1_000, chat("m"))).await.result.unwrap_err();
+    assert_eq!((error.kind(), error.param()), (ErrorKind::BudgetDenied, Some("max_cost_usd")));
+    assert!(error.public().contains("has no price"), "{error}");
+    assert_eq!(far.calls(), 0);
+    house.closed(1);
 }
