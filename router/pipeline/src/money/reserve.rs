@@ -20,7 +20,7 @@ use crate::settle::Books;
 /// expected to be longer. Where fewer can be paid for, the provider is told so; a limit above it is not sent,
 /// because models refuse limits beyond their own, and nearly all allow as much as this.
 const WHOLE: u64 = 4_096;
-/// Bytes of a request's body that are taken for a token where no tokenizer has counted.
+/// Bytes of a request's body, or of an answer in one piece, that are taken for a token where no tokenizer has counted.
 const BYTES_PER_TOKEN: u64 = 4;
 
 /// What an exchange holds. Dropping it gives all of it back.
@@ -32,6 +32,8 @@ pub(crate) struct Reservation {
     ceiling: Option<u64>,
     /// Its part of what the exchange may cost, where that may ask several models.
     share: Option<Share>,
+    /// Bytes of an answer in one piece that told no usage.
+    parts: u64,
     ask: Ask,
     forecast: Forecast,
     settled: bool,
@@ -87,7 +89,7 @@ pub(crate) fn reserve(
     if let Some(share) = &mut share {
         share.holds(tab.held().cost);
     }
-    let reservation = Reservation { cells, tab, meter, ceiling, share, ask, forecast, settled: false };
+    let reservation = Reservation { cells, tab, meter, ceiling, share, parts: 0, ask, forecast, settled: false };
     books.reserved = Some(Box::new(reservation));
     Ok(())
 }
@@ -224,6 +226,12 @@ impl Reservation {
                 "a request cost far more than those before it"
             );
         });
+    }
+
+    /// A part of an answer in one piece goes out, whose provider has told no usage: four bytes are a token.
+    pub(crate) fn part(&mut self, bytes: u64) {
+        self.parts += bytes;
+        self.tab.uses(self.parts.div_ceil(BYTES_PER_TOKEN));
     }
 
     /// A piece of the answer goes out: what of it does.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use atp_core::{Continuity, Report};
+use atp_core::{Continuity, Operation, Report};
 use atp_routing::budget::Amount;
 use bytes::Bytes;
 
@@ -15,12 +15,16 @@ impl Books {
         self.reserved.as_ref().and_then(|reserved| reserved.ceiling(continuity))
     }
 
-    /// A piece of a stream goes out: what of it does. All of it, but where no more can be paid for.
+    /// A piece of the answer goes out: what of it does. All of it, but where no more of a stream can be paid for.
     pub(super) fn meter(&mut self, piece: Bytes, report: &Report) -> Bytes {
+        let writes = matches!(self.operation, Operation::Chat | Operation::Completions);
         match &mut self.reserved {
-            Some(reserved) if self.stream => reserved.piece(piece, report),
-            _ => piece,
+            Some(reserved) if self.stream => return reserved.piece(piece, report),
+            // What its provider tells comes with it, or not at all.
+            Some(reserved) if writes && report.usage.is_none() => reserved.part(piece.len() as u64),
+            _ => {}
         }
+        piece
     }
 
     /// The proper end of a stream of which no more can be paid for; `None` while it may go on.

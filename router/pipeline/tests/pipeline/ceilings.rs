@@ -84,3 +84,14 @@ async fn a_target_without_a_price_keeps_no_ceiling_whatever_the_others_cost() {
     assert_eq!(far.calls(), 0);
     house.closed(1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_in_one_piece_that_tells_no_usage_is_counted_by_its_length() {
+    let far = Scripted::new("far", vec![Play::Full(Duration::ZERO, "hello, world".into(), None)]);
+    let house = House::new(&[&far], &snapshot(vec![model("m", &[&far])]));
+    read(house.ask(at_most(1_000, chat("m"))).await.result.unwrap().body).await.unwrap();
+    let row = house.row();
+    let usage = Usage { input: 1, output: 3, ..Usage::default() };
+    assert_eq!((row.metered, row.usage, row.cost), (true, Some(usage), Some(MicroUsd(7))));
+    house.closed(1);
+}
