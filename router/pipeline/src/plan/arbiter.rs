@@ -1,14 +1,19 @@
 //! A model that chooses among the answers of others.
+//!
+//! Its caller waits for it and pays for it: it is one more leg of the exchange, in the class of its caller, on its
+//! caller's budgets and within what is left of the exchange's ceiling. What it has cost stands in the exchange's row
+//! alone.
 
 use std::sync::Arc;
 
-use atp_core::{MicroUsd, Operation, Qos, Usage};
+use atp_core::{Exchange, MicroUsd, Operation, Usage};
 use atp_routing::estimate::Ask;
 use atp_routing::task;
 
 use super::choice::Arm;
 use super::errand;
 use super::walk::Walk;
+use crate::settle;
 use crate::snapshot::ModelFacts;
 
 /// What an arbiter is shown of each answer at most, in bytes.
@@ -28,12 +33,12 @@ pub(super) struct Chosen {
     pub(super) cost: Option<MicroUsd>,
 }
 
-/// Lets `model` choose among the texts, each with the place of the member that wrote it. Where it is expected to
-/// cost more than `most`, fails, or names none, `first` is chosen.
+/// Lets `model` choose among the texts, each with the place of the member that wrote it, for the exchange `of`. Where it
+/// may cost more than `most`, has no price, fails, or names none, `first` is chosen.
 pub(super) async fn choose(
     walk: &Walk,
-    model: &Arc<str>,
-    most: MicroUsd,
+    of: &Exchange,
+    (model, most): (&Arc<str>, MicroUsd),
     texts: &[(usize, String)],
     first: usize,
 ) -> Chosen {
@@ -45,17 +50,27 @@ pub(super) async fn choose(
     let features = (walk.shared.dialect.features)(&question);
     let arm = Arm::new(Arc::clone(&found.route), ModelFacts::default());
     let ask = Ask::new(&features, task::cluster(&features, None), Some(WORDS), 1);
-    let expected = arm.route.known.forecast(&ask, arm.price, Qos::Bronze).guarded.unwrap_or_default();
-    if expected > most {
+    let forecast = arm.route.known.forecast(&ask, arm.price, of.qos);
+    if forecast.guarded.is_none_or(|expected| expected > most) {
         metrics.arbiter_too_dear.inc();
         return without;
     }
     metrics.arbiters.inc();
-    let heard = match errand::run(&walk.shared, &walk.live, model, question).await {
+    let question = Exchange {
+        caller: Arc::clone(&of.caller),
+        session: of.session.clone(),
+        hints: of.hints.clone(),
+        qos: of.qos,
+        ..question
+    };
+    let mut books = settle::leg(Arc::clone(&walk.shared), &question, None);
+    books.share = walk.share();
+    let heard = match errand::ask(books, &walk.live, model, question).await {
         Ok(heard) => heard,
         Err(failed) => {
             tracing::debug!(model = &**model, error = failed.error.kind().code(), "the arbiter came to nothing");
-            return without;
+            // Where it is not known what that has cost, it is what was expected.
+            return Chosen { cost: failed.cost.or(forecast.cost), ..without };
         }
     };
     let said = (walk.shared.dialect.text)(Operation::Chat, &heard.bytes).unwrap_or_default();

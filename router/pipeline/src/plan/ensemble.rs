@@ -3,7 +3,9 @@
 //! All are asked at once, each as a leg with books of its own; the exchange's own books stand beside them until
 //! it is clear whose answer goes out. When enough have answered is the panel's to say
 //! ([`atp_routing::consensus`]); who is not needed any more is dropped at once. What the others have cost is
-//! part of the exchange's cost: whoever asks a panel pays it.
+//! part of the exchange's cost: whoever asks a panel pays it, its arbiter too.
+
+mod lent;
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -11,10 +13,11 @@ use std::task::Poll;
 use std::time::Instant;
 
 use atp_core::port::BoxFuture;
-use atp_core::{Error, ErrorKind, Exchange, Reply};
+use atp_core::{Answer, Error, ErrorKind, Exchange, FullBody, Reply};
 use atp_routing::consensus::{Panel, Rule, Verdict};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
+use self::lent::{Back, Lent};
 use super::leg::{Came, Leg};
 use super::walk::Walk;
 use super::{arbiter, signs};
@@ -22,12 +25,6 @@ use crate::clock;
 use crate::live::{Live, Route};
 use crate::settle::Books;
 use crate::snapshot::{Ensemble, EnsembleMode};
-
-/// A member that has come to its end.
-struct Member {
-    leg: Box<Leg>,
-    result: Result<Said, Error>,
-}
 
 /// What it said.
 pub(super) struct Said {
@@ -48,7 +45,9 @@ enum Read {
 #[derive(Default)]
 struct Members {
     arms: Vec<usize>,
-    asking: Vec<Option<BoxFuture<'static, Member>>>,
+    asking: Vec<Option<BoxFuture<'static, Result<Said, Error>>>>,
+    /// Where each leg is found again, once it is not asked any more.
+    back: Vec<Back>,
     answered: Vec<Option<(Box<Leg>, Said)>>,
     /// The last that came to nothing.
     failed: Option<(Box<Leg>, Error)>,
@@ -58,7 +57,6 @@ struct Members {
 pub(super) async fn go(mut walk: Walk, rules: &Ensemble, own: Box<Leg>) -> Reply {
     let Leg { books: mut own, exchange, began, .. } = *own;
     let mut members = Members::gather(&mut walk, rules, &exchange, began);
-    drop(exchange);
     let weights: Vec<f64> = members.arms.iter().map(|arm| walk.quality_of(*arm)).collect();
     let mut panel = Panel::new(&weights, rules.agree);
     let rule = rule(&rules.mode, members.arms.len());
@@ -69,7 +67,7 @@ pub(super) async fn go(mut walk: Walk, rules: &Ensemble, own: Box<Leg>) -> Reply
         (_, Verdict::Wait | Verdict::Nothing) => None,
         (EnsembleMode::Arbiter { model, max_cost }, Verdict::Take { member, .. }) => {
             let texts = members.texts(&walk);
-            let chosen = arbiter::choose(&walk, model, *max_cost, &texts, member).await;
+            let chosen = arbiter::choose(&walk, &exchange, (model, *max_cost), &texts, member).await;
             own.spends(chosen.usage, chosen.cost);
             Some(chosen.member)
         }
@@ -94,7 +92,9 @@ impl Members {
         while members.arms.len() < rules.size.max(1) {
             let Some((leg, route)) = walk.member(exchange, now) else { break };
             members.arms.push(leg.arm);
-            members.asking.push(Some(Box::pin(ask(leg, Arc::clone(&walk.live), route, read))));
+            let (lent, back) = Lent::new(leg);
+            members.asking.push(Some(Box::pin(ask(lent, Arc::clone(&walk.live), route, read))));
+            members.back.push(back);
             members.answered.push(None);
         }
         members
@@ -117,7 +117,8 @@ impl Members {
                 Some(until) => clock::before(until, self.next()).await,
                 None => Some(self.next().await),
             };
-            let Some(Some((place, Member { leg, result }))) = ended else { return panel.clone().close(rule) };
+            let Some(Some((place, result))) = ended else { return panel.clone().close(rule) };
+            let Some(leg) = self.back.get(place).and_then(Back::take) else { continue };
             match result {
                 Ok(said) => {
                     panel.answer(place, &text(walk, &leg, &said));
@@ -143,14 +144,14 @@ impl Members {
     }
 
     /// The next member to come to its end; `None` where nobody is asked any more.
-    async fn next(&mut self) -> Option<(usize, Member)> {
+    async fn next(&mut self) -> Option<(usize, Result<Said, Error>)> {
         poll_fn(|cx| {
             let mut open = false;
             for (place, slot) in self.asking.iter_mut().enumerate() {
                 let Some(asking) = slot else { continue };
-                if let Poll::Ready(member) = asking.as_mut().poll(cx) {
+                if let Poll::Ready(result) = asking.as_mut().poll(cx) {
                     *slot = None;
-                    return Poll::Ready(Some((place, member)));
+                    return Poll::Ready(Some((place, result)));
                 }
                 open = true;
             }
@@ -167,11 +168,12 @@ impl Members {
 
     /// The winner's answer goes out; the others end, and what they have cost is counted.
     fn finish(self, walk: Walk, mut own: Books, winner: Option<usize>) -> Reply {
-        let Self { arms, asking, answered, failed } = self;
-        for (arm, _) in arms.iter().zip(&asking).filter(|(_, asking)| asking.is_some()) {
-            walk.prompt_spent(&mut own, *arm);
-        }
+        let Self { asking, back, answered, failed, .. } = self;
+        // Who is dropped comes back: only a provider that was asked has cost anything.
         drop(asking);
+        for mut leg in back.iter().filter_map(Back::take) {
+            left(&walk, &mut own, &mut leg);
+        }
         let mut won = None;
         for (place, slot) in answered.into_iter().enumerate() {
             match slot {
@@ -197,12 +199,25 @@ impl Members {
     }
 }
 
-async fn ask(mut leg: Box<Leg>, live: Arc<Live>, route: Arc<Route>, read: Read) -> Member {
-    let result = said(&mut leg, &live, &route, read).await;
+/// A member that is not needed any more, and is still being asked or waits for its turn.
+fn left(walk: &Walk, own: &mut Books, leg: &mut Leg) {
+    if !leg.books.was_asked() {
+        return;
+    }
+    match leg.books.leaves() {
+        Some((usage, cost)) => own.spends(Some(usage), cost),
+        None => walk.prompt_spent(own, leg.arm),
+    }
+    own.counts_tries_of(&leg.books);
+}
+
+async fn ask(mut lent: Lent, live: Arc<Live>, route: Arc<Route>, read: Read) -> Result<Said, Error> {
+    let Some(leg) = lent.leg() else { return Err(Error::router(ErrorKind::Internal, "a member has no leg")) };
+    let result = said(leg, &live, &route, read).await;
     if let Err(error) = &result {
         leg.books.try_failed(error, clock::now());
     }
-    Member { leg, result }
+    result
 }
 
 async fn said(leg: &mut Leg, live: &Arc<Live>, route: &Arc<Route>, read: Read) -> Result<Said, Error> {
@@ -215,9 +230,21 @@ async fn said(leg: &mut Leg, live: &Arc<Live>, route: &Arc<Route>, read: Read) -
             }
             if read == Read::Whole { signs::whole(leg, made).await? } else { None }
         }
+        Came::Kept(answer) if read == Read::Whole => Some(kept(answer).await?),
         Came::Kept(_) => None,
     };
     Ok(Said { came, bytes })
+}
+
+/// All bytes of an answer that was kept, which stay in it: they lie in memory.
+async fn kept(answer: &mut Answer) -> Result<Bytes, Error> {
+    let mut all = BytesMut::new();
+    while let Some(piece) = poll_fn(|cx| answer.body.as_mut().poll_chunk(cx)).await {
+        all.extend_from_slice(&piece?);
+    }
+    let (whole, report) = (all.freeze(), answer.body.report().clone());
+    answer.body = Box::pin(FullBody::new(whole.clone(), report));
+    Ok(whole)
 }
 
 fn text(walk: &Walk, leg: &Leg, said: &Said) -> String {

@@ -1,8 +1,10 @@
 //! Panels: several models are asked, and one answer is made of theirs.
 
-use atp_core::port::Outcome;
-use atp_core::{Error, ErrorKind, MicroUsd};
-use atp_pipeline::snapshot::{Ensemble, EnsembleMode};
+use atp_core::port::{Gateway, Outcome};
+use atp_core::{Caller, Error, ErrorKind, Fields, Finish, MicroUsd, Status};
+use atp_pipeline::KeyLimit;
+use atp_pipeline::snapshot::{Budget, Budgets, CacheRules, Ensemble, EnsembleMode, Per};
+use atp_routing::budget::Amount;
 use tokio::time::{Instant, timeout};
 
 use super::*;
@@ -132,6 +134,9 @@ fn arbitrated(says: &'static str, most: u64) -> (Three, Arc<Scripted>) {
     let arbiter = Scripted::new("arbiter", vec![full(says)]);
     let judge = Arc::clone(&arbiter);
     let three = Three::with([vec![full("one")], vec![after(1, "two")], vec![after(2, "three")]], move |snapshot| {
+        snapshot.keys = vec![KeyLimit { key: "web".into(), rate: None }];
+        let budget = Budget { cost: Some(MicroUsd(1_000_000)), tokens: None, per: Per::Day };
+        snapshot.budgets = Budgets { keys: vec![vec![budget]], ..Budgets::default() };
         snapshot.models.push(graded("referee", 0.9, 1, &judge));
         let mode = EnsembleMode::Arbiter { model: "referee".into(), max_cost: MicroUsd(most) };
         let ensemble = Ensemble { mode, size: 3, agree: 0.85, patience: 5 * SECOND };
@@ -146,10 +151,8 @@ async fn an_arbiter_chooses_among_all_that_came() {
     assert_eq!(answer(&three).await.0, "two");
     let asked = String::from_utf8(arbiter.seen.lock().unwrap()[0].payload.clone().unwrap().to_vec()).unwrap();
     assert!(["one", "two", "three"].iter().all(|text| asked.contains(text)), "{asked}");
-    let rows = three.house.rows();
-    assert_eq!(rows.len(), 2, "the arbiter's own row, and the caller's");
-    assert_eq!((&*rows[0].tenant, &*rows[0].model), ("atp-router", "referee"));
-    assert_eq!(rows[1].cost, Some(MicroUsd(COST + COST + 2 * COST + 4 * COST)));
+    let row = three.house.row();
+    assert_eq!(row.cost, Some(MicroUsd(COST + COST + 2 * COST + 4 * COST)), "the arbiter stands there once");
     assert_eq!(three.house.metric("arbiter_invocations_total", &[]), 1.0);
 }
 
@@ -160,4 +163,76 @@ async fn an_arbiter_that_is_too_dear_or_says_nothing_leaves_it_to_the_first() {
     assert_eq!((arbiter.calls(), three.house.metric("arbiter_budget_exceeded_total", &[])), (0, 1.0));
     let (three, _) = arbitrated("none of these", 100_000);
     assert_eq!(answer(&three).await.0, "one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_arbiter_is_paid_by_the_budget_that_pays_for_the_panel() {
+    let (three, arbiter) = arbitrated("2", 100_000);
+    let caller = Caller { key: "web".into(), tenant: "acme".into(), ..Caller::anonymous() };
+    let reply = three.house.ask(Exchange { caller: Arc::new(caller), ..chat("auto:fast") }).await;
+    assert_eq!(read(reply.result.unwrap().body).await.unwrap(), "two");
+    let row = three.house.row();
+    let accounts = three.house.pipeline.budgets();
+    let account = accounts.iter().find(|account| &*account.name == "web").unwrap();
+    assert_eq!((arbiter.calls(), account.lines[0].spent.cost), (1, MicroUsd(8 * COST)));
+    assert_eq!(row.cost, Some(MicroUsd(8 * COST)), "the ledger and the budget agree");
+    assert_eq!(account.reserved, Amount::NONE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_arbiter_without_a_price_is_not_asked() {
+    let arbiter = Scripted::new("arbiter", vec![full("3")]);
+    let judge = Arc::clone(&arbiter);
+    let three = Three::with([vec![full("one")], vec![full("two")], vec![full("three")]], move |snapshot| {
+        snapshot.models.push(Model { price: None, ..graded("referee", 0.9, 1, &judge) });
+        let mode = EnsembleMode::Arbiter { model: "referee".into(), max_cost: MicroUsd(1_000_000) };
+        let ensemble = Ensemble { mode, size: 3, agree: 0.85, patience: 5 * SECOND };
+        snapshot.routes[0].manner = Manner::Several(ensemble);
+    });
+    assert_eq!(answer(&three).await.0, "one");
+    assert_eq!(arbiter.calls(), 0, "what it costs could not be held below the most that it may");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_still_in_the_queue_has_cost_nothing() {
+    let plays = [vec![full("yes")], vec![after(1, "yes")], vec![Play::Hang]];
+    let three = Three::with(plays, |snapshot| {
+        let best = snapshot.models.pop().unwrap();
+        snapshot.models.push(with_slots(1, best));
+        let ensemble = Ensemble { mode: EnsembleMode::Quorum, size: 3, agree: 0.85, patience: 5 * SECOND };
+        snapshot.routes[0].manner = Manner::Several(ensemble);
+    });
+    let mut first = three.house.pipeline.call(chat("best"));
+    still_waits(&mut first);
+    assert_eq!(answer(&three).await.0, "yes");
+    assert_eq!(three.calls(), [1, 1, 1], "the third is busy with another request");
+    let row = three.house.row();
+    assert_eq!((row.cost, row.attempts), (Some(MicroUsd(3 * COST)), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_kept_counts_by_its_words() {
+    let said = |text| vec![Play::Stream(vec![content(text), Beat::Usage(USAGE), Beat::Finish(Finish::Stop)])];
+    let plays = [said("it is Rome"), said("it is Paris, France"), said("it is Paris, France")];
+    let three = Three::with(plays, |snapshot| {
+        let rules = CacheRules { ttl: 60 * SECOND, max_bytes: 1 << 20, max_entry: 1 << 16 };
+        snapshot.models.iter_mut().for_each(|model| model.cache = Some(rules));
+        let ensemble = Ensemble { mode: EnsembleMode::Quorum, size: 3, agree: 0.85, patience: 5 * SECOND };
+        snapshot.routes[0].manner = Manner::Several(ensemble);
+    });
+    let greedy =
+        |name| Exchange { fields: Fields { greedy: true, ..Fields::default() }, ..saying("where", streamed(name)) };
+    // Each of two is kept as the answer of a panel of one.
+    for name in ["cheap", "solid"] {
+        for other in ["cheap", "solid", "best"] {
+            let status = if other == name { Status::Active } else { Status::Retired };
+            assert!(three.house.pipeline.pin(other, status));
+        }
+        let reply = three.house.ask(greedy("auto:fast")).await;
+        drop(read(reply.result.unwrap().body).await.unwrap());
+    }
+    ["cheap", "solid", "best"].iter().for_each(|name| assert!(three.house.pipeline.pin(name, Status::Active)));
+    let reply = three.house.ask(greedy("auto:fast")).await;
+    assert_eq!(read(reply.result.unwrap().body).await.unwrap(), "it is Paris, France", "two that differ do not agree");
+    assert_eq!(three.calls(), [1, 1, 1], "two of the panel were kept");
 }
