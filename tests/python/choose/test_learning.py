@@ -1,6 +1,7 @@
 """Feedback moves the choice: the best model is found, a change is noticed, and what is learnt outlives a reload."""
 
 import asyncio
+import collections
 
 import pytest
 
@@ -68,6 +69,7 @@ async def test_comparisons_count_too(tmp_path, provider):
     with stage.running(router):
         async with arms.calling(router.port) as caller:
             last: dict[str, str] = {}
+            compared = collections.Counter()
             chosen = []
             rank = {"small": 0, "middle": 1, "large": 2}
             for _ in range(400):
@@ -78,9 +80,23 @@ async def test_comparisons_count_too(tmp_path, provider):
                 others = [name for name in last if rank[name] != rank[model]]
                 for other in others:
                     better, worse = (model, other) if rank[model] > rank[other] else (other, model)
+                    # One answer is compared with eight others at most.
+                    if max(compared[plan], compared[last[other]]) >= 8:
+                        continue
+                    compared.update((plan, last[other]))
                     status, told = await caller.told("/v1/feedback", {"request_id": last[better], "better_than": last[worse]})
                     assert status == 200, told
             assert chosen[-100:].count("large") >= 55, {name: chosen[-100:].count(name) for name in ALIKE}
+
+
+async def test_one_answer_is_compared_with_eight_others_at_most(tmp_path, provider):
+    router = await learning(tmp_path / "bound", provider)
+    with stage.running(router):
+        async with arms.calling(router.port) as caller:
+            plans = [(await caller.chat())[1]["x-atp-plan"] for _ in range(10)]
+            told = [await caller.told("/v1/feedback", {"request_id": plans[0], "better_than": other}) for other in plans[1:]]
+            assert [status for status, _ in told] == [200] * 8 + [422], told
+            assert told[-1][1]["error"] == "validation_error" and "8 other answers" in told[-1][1]["detail"], told[-1]
 
 
 async def test_what_is_learnt_outlives_a_reload(tmp_path, provider):
