@@ -21,9 +21,9 @@ async def test_a_rate_that_is_used_up_says_when_to_come_again(tmp_path, provider
             _, head, [told] = answers[-1]
             assert (told["error"], head["x-atp-error"]) == ("rate_limited", "rate_limited")
             assert int(head["retry-after"]) > 60
-            # Who is told how good an answer was is no model: it takes nothing of the rate.
-            status, _ = await caller.told("/v1/feedback", {"request_id": answers[0][1]["x-atp-plan"], "score": 1})
-            assert status == 200
+            # What is told of answers counts like any request: nobody moves a route by a flood of scores.
+            status, told = await caller.told("/v1/feedback", {"request_id": answers[0][1]["x-atp-plan"], "score": 1})
+            assert (status, told["error"]) == (429, "rate_limited"), told
 
 
 async def test_a_queue_without_room_is_backpressure(tmp_path, provider):
