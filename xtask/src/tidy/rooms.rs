@@ -22,12 +22,23 @@ const WIRELESS: &[&str] = &["hyper", "hyper-util", "h2", "rustls", "tokio-rustls
 
 /// Every room, the quiet ones first.
 pub(crate) const ROOMS: &[Room] = &[
+    Room { name: "atp-proto", folder: "proto", may: &[], never: PURE },
     Room { name: "atp-core", folder: "router/core", may: &[], never: PURE },
     Room { name: "atp-dialects", folder: "router/dialects", may: &["atp-core"], never: PURE },
     Room { name: "atp-routing", folder: "router/routing", may: &["atp-core"], never: PURE },
     Room { name: "atp-pipeline", folder: "router/pipeline", may: &["atp-core", "atp-routing"], never: WIRELESS },
-    Room { name: "atp-ingress", folder: "router/ingress", may: &["atp-core", "atp-dialects"], never: &["rusqlite"] },
-    Room { name: "atp-adapters", folder: "adapters", may: &["atp-core", "atp-dialects"], never: &["rusqlite"] },
+    Room {
+        name: "atp-ingress",
+        folder: "router/ingress",
+        may: &["atp-core", "atp-dialects", "atp-proto"],
+        never: &["rusqlite"],
+    },
+    Room {
+        name: "atp-adapters",
+        folder: "adapters",
+        may: &["atp-core", "atp-dialects", "atp-proto"],
+        never: &["rusqlite"],
+    },
     Room { name: "atp-store", folder: "router/store", may: &["atp-core"], never: &["hyper", "hyper-util"] },
     Room { name: "atp-admin", folder: "router/admin", may: &["atp-core"], never: &["rusqlite"] },
     Room { name: "atp-telemetry", folder: "observability", may: &["atp-core"], never: WIRELESS },
@@ -35,6 +46,7 @@ pub(crate) const ROOMS: &[Room] = &[
         name: "atp-server",
         folder: "router/server",
         may: &[
+            "atp-proto",
             "atp-core",
             "atp-dialects",
             "atp-routing",
