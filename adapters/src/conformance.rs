@@ -7,6 +7,7 @@
 pub(crate) mod far_side;
 mod ollama;
 mod openai;
+mod remote;
 mod simulated;
 mod suite;
 
@@ -64,7 +65,7 @@ macro_rules! claims {
         $(
             #[tokio::test(start_paused = $paused)]
             async fn $claim() {
-                super::suite::$claim(&$stage).await;
+                $crate::conformance::suite::$claim(&$stage).await;
             }
         )*
     };
@@ -73,7 +74,7 @@ macro_rules! claims {
 /// Every claim of the suite, for one stage.
 macro_rules! all_claims {
     ($stage:expr, paused: $paused:literal) => {
-        super::claims!(
+        $crate::conformance::claims!(
             $stage,
             paused: $paused,
             success_is_an_answer,

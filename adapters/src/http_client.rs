@@ -36,6 +36,7 @@ pub use origin::{Origin, OriginError};
 pub use payload::SendBody;
 pub use stream::UpstreamBody;
 pub use watch::Watch;
+pub(crate) use watch::now;
 
 use opening::Turn;
 use pool::Pool;
@@ -72,6 +73,24 @@ pub struct ClientSettings {
     pub silence: Duration,
     /// Certificate authorities to trust beside the built-in ones, in PEM.
     pub extra_roots: Option<Vec<u8>>,
+    /// Who the client is, for servers that ask.
+    pub identity: Option<Identity>,
+}
+
+/// A client's certificate, with those that lead to its authority, and its key, in PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificates, the client's own first.
+    pub chain: Vec<u8>,
+    /// The key.
+    pub key: Vec<u8>,
+}
+
+impl std::fmt::Debug for Identity {
+    /// The key is nobody's business.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").finish_non_exhaustive()
+    }
 }
 
 impl Default for ClientSettings {
@@ -83,6 +102,7 @@ impl Default for ClientSettings {
             idle_per_core: 256,
             silence: Duration::from_secs(15),
             extra_roots: None,
+            identity: None,
         }
     }
 }

@@ -8,5 +8,6 @@ mod going_on;
 pub mod http_client;
 pub mod ollama;
 pub mod openai_compatible;
+pub mod remote;
 pub mod simulated;
 pub mod vendors;

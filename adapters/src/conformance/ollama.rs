@@ -16,7 +16,7 @@ const SHORT: &str = r#"{"model":"m","message":{"role":"assistant","content":"Slo
 const SHORT_END: &str = "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"length\",\"prompt_eval_count\":9,\"eval_count\":1}\n";
 
 #[derive(Default)]
-struct Sockets(Mutex<Option<Arc<FarSide>>>);
+pub(super) struct Sockets(Mutex<Option<Arc<FarSide>>>);
 
 fn script(scene: Scene, body: &str) -> Vec<Act> {
     let stream = body.contains(r#""stream":true"#);

@@ -25,7 +25,7 @@ const FAILED: &str =
     "data: {\"error\":{\"message\":\"it broke\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n";
 
 #[derive(Default)]
-struct Sockets(Mutex<Option<Arc<FarSide>>>);
+pub(super) struct Sockets(Mutex<Option<Arc<FarSide>>>);
 
 fn script(scene: Scene, body: &str) -> Vec<Act> {
     let stream = body.contains(r#""stream": true"#);

@@ -9,7 +9,7 @@ use super::{Ask, PATIENT, Scene, Stage, call};
 use crate::simulated::{Distribution, Simulated, SimulatedConfig, SimulatedModel, SimulatedRateLimit};
 
 #[derive(Default)]
-struct InProcess(Mutex<Option<Arc<Simulated>>>);
+pub(super) struct InProcess(Mutex<Option<Arc<Simulated>>>);
 
 impl Stage for InProcess {
     async fn provider(&self, scene: Scene) -> Arc<dyn Provider> {

@@ -8,10 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -23,7 +23,7 @@ use super::opening::{Opening, Shared};
 use super::origin::OriginError;
 use super::pool::Lane;
 use super::transport::Failure;
-use super::{ClientSettings, Http2, HttpClient};
+use super::{ClientSettings, Http2, HttpClient, Identity};
 
 /// Counts one open connection for as long as its socket lives.
 struct OpenGuard(Arc<AtomicUsize>);
@@ -54,17 +54,35 @@ impl Tls {
             }
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let wrong = |error: rustls::Error| OriginError(error.to_string());
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| OriginError(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .map_err(wrong)?
+            .with_root_certificates(roots);
+        let mut config = match &settings.identity {
+            None => config.with_no_client_auth(),
+            Some(identity) => {
+                let (chain, key) = identity.parsed()?;
+                config.with_client_auth_cert(chain, key).map_err(wrong)?
+            }
+        };
         config.alpn_protocols = match settings.http2 {
             Http2::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             Http2::On => vec![b"h2".to_vec()],
             Http2::Off => vec![b"http/1.1".to_vec()],
         };
         Ok(Self(TlsConnector::from(Arc::new(config))))
+    }
+}
+
+impl Identity {
+    fn parsed(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), OriginError> {
+        let wrong = |what: &str, error: rustls::pki_types::pem::Error| OriginError(format!("{what}: {error}"));
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.chain).collect();
+        let chain = chain.map_err(|error| wrong("the client certificate is not PEM", error))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| wrong("the client key is not PEM", error))?;
+        Ok((chain, key))
     }
 }
 
@@ -78,13 +96,8 @@ pub(super) async fn open(client: &HttpClient, limit: Duration, opening: Opening)
 
 async fn establish(client: &HttpClient, opening: Opening) -> Result<Lane, Failure> {
     let settings = &client.settings;
-    let tcp = dial(client.origin.host(), client.origin.port()).await.map_err(Failure::Connect)?;
-    tcp.set_nodelay(true).map_err(Failure::Connect)?;
+    let wire = wire(client).await?;
     let open = OpenGuard::new(&client.open);
-    let wire = match &client.tls {
-        None => Wire::Plain(tcp),
-        Some(tls) => Wire::Tls(Box::new(secure(tls, client.origin.host(), tcp).await.map_err(Failure::Tls)?)),
-    };
     // Who configured HTTP/2 gets it, also from servers that know no ALPN.
     let shared = if settings.http2 == Http2::On || wire.agreed_on_h2() { Shared::Yes } else { Shared::No };
     opening.agreed(shared);
@@ -94,6 +107,18 @@ async fn establish(client: &HttpClient, opening: Opening) -> Result<Lane, Failur
         return Ok(client.pools.mine().share(connection, super::watch::now()));
     }
     Ok(Lane::H1(H1::new(socket, &client.pools, settings.idle_per_core)))
+}
+
+async fn wire(client: &HttpClient) -> Result<Wire, Failure> {
+    if let Some(path) = client.origin.socket() {
+        return UnixStream::connect(path).await.map(Wire::Unix).map_err(Failure::Connect);
+    }
+    let tcp = dial(client.origin.host(), client.origin.port()).await.map_err(Failure::Connect)?;
+    tcp.set_nodelay(true).map_err(Failure::Connect)?;
+    Ok(match &client.tls {
+        None => Wire::Plain(tcp),
+        Some(tls) => Wire::Tls(Box::new(secure(tls, client.origin.host(), tcp).await.map_err(Failure::Tls)?)),
+    })
 }
 
 async fn secure(tls: &Tls, host: &str, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
@@ -112,6 +137,7 @@ pub(super) struct Socket {
 
 enum Wire {
     Plain(TcpStream),
+    Unix(UnixStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -134,6 +160,7 @@ impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let polled = match &mut self.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Wire::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
             Wire::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
         };
         if polled.is_ready()
@@ -150,6 +177,7 @@ impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Wire::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
             Wire::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
         }
     }
@@ -161,6 +189,7 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         match &mut self.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Wire::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
             Wire::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
         }
     }
@@ -168,6 +197,7 @@ impl AsyncWrite for Socket {
     fn is_write_vectored(&self) -> bool {
         match &self.wire {
             Wire::Plain(tcp) => tcp.is_write_vectored(),
+            Wire::Unix(unix) => unix.is_write_vectored(),
             Wire::Tls(tls) => tls.is_write_vectored(),
         }
     }
@@ -175,6 +205,7 @@ impl AsyncWrite for Socket {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Wire::Unix(unix) => Pin::new(unix).poll_flush(cx),
             Wire::Tls(tls) => Pin::new(tls).poll_flush(cx),
         }
     }
@@ -182,6 +213,7 @@ impl AsyncWrite for Socket {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Wire::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
             Wire::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use atp_core::Error;
 use bytes::Bytes;
-use http::Request;
+use http::{HeaderMap, Request};
 use hyper::body::{Body, Incoming as HyperBody};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::TokioIo;
@@ -189,7 +189,9 @@ impl H2Lane {
         })
         .await;
         let slot = self.slot;
-        outcome.map(|response| Head::of(response, |body| UpstreamBody::H2(H2Body { body, slot: Some(slot) })))
+        outcome.map(|response| {
+            Head::of(response, |body| UpstreamBody::H2(H2Body { body, slot: Some(slot), trailers: None }))
+        })
     }
 }
 
@@ -197,9 +199,16 @@ impl H2Lane {
 pub struct H2Body {
     body: HyperBody,
     slot: Option<Slot>,
+    /// What came behind the last bytes. Most answers have none.
+    trailers: Option<Box<HeaderMap>>,
 }
 
 impl H2Body {
+    /// What came behind the last bytes, once they have been read.
+    pub(super) fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_deref()
+    }
+
     /// The next bytes.
     pub(super) fn poll_data(&mut self, cx: &mut Context<'_>, watch: &mut Watch) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
@@ -219,7 +228,7 @@ impl H2Body {
                         watch.touch();
                         return Poll::Ready(Some(Ok(bytes)));
                     }
-                    Err(_trailers) => {}
+                    Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
                 },
             }
         }

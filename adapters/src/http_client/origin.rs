@@ -1,6 +1,7 @@
-//! Where a provider lives: scheme, host, port and the path that every call starts with.
+//! Where a provider lives: scheme, host, port and the path that every call starts with, or a socket in the file system.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -15,6 +16,7 @@ pub struct Origin {
     authority: Authority,
     host_header: HeaderValue,
     base: Arc<str>,
+    socket: Option<Arc<Path>>,
 }
 
 /// Why a base URL or its TLS settings cannot be used.
@@ -54,7 +56,27 @@ impl Origin {
         let host_header =
             HeaderValue::from_str(authority.as_str()).map_err(|_| wrong("has a host that cannot be sent"))?;
         let base = uri.path().trim_end_matches('/');
-        Ok(Self { https, host: Arc::from(host), port, host_header, base: Arc::from(base), authority })
+        Ok(Self { https, host: Arc::from(host), port, host_header, base: Arc::from(base), authority, socket: None })
+    }
+
+    /// A Unix socket. What is said on it names the host `localhost`, as gRPC's own libraries do.
+    #[must_use]
+    pub fn of_socket(path: &Path) -> Self {
+        Self {
+            https: false,
+            host: Arc::from("localhost"),
+            port: 0,
+            authority: Authority::from_static("localhost"),
+            host_header: HeaderValue::from_static("localhost"),
+            base: Arc::from(""),
+            socket: Some(Arc::from(path)),
+        }
+    }
+
+    /// The socket's path, where it is one.
+    #[must_use]
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
     }
 
     /// Whether calls go through TLS.

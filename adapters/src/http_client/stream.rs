@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 
 use atp_core::Error;
 use bytes::Bytes;
+use http::HeaderMap;
 
 use super::h1::H1Body;
 use super::h2::H2Body;
@@ -24,6 +25,15 @@ impl UpstreamBody {
         match self {
             Self::H1(body) => body.poll_data(cx, watch),
             Self::H2(body) => body.poll_data(cx, watch),
+        }
+    }
+
+    /// The fields that came behind the last bytes, once they have been read; those of HTTP/1.1 are dropped.
+    #[must_use]
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        match self {
+            Self::H1(_) => None,
+            Self::H2(body) => body.trailers(),
         }
     }
 }

@@ -109,6 +109,12 @@ impl ErrorKind {
         Self::Internal,
     ];
 
+    /// The kind of a stable code; `None` for any other text.
+    #[must_use]
+    pub fn parse(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
     /// The stable code of the taxonomy: `x-atp-error`, metric labels, logs.
     #[must_use]
     pub const fn code(self) -> &'static str {
