@@ -19,7 +19,7 @@ use http::Method;
 use crate::http_client::Outgoing;
 
 use answer::{Asked, Fault};
-pub use endpoint::{Endpoint, EndpointError, Place};
+pub use endpoint::{Endpoint, EndpointError, Place, Standing};
 use endpoint::{Outcome, UnderWay};
 
 /// What is known of a group of adapters.
@@ -64,20 +64,20 @@ impl Remote {
     }
 
     /// The adapter for the next call: of those that can be reached the one with the fewest calls under way; of none,
-    /// the one that has been out of reach for longest. `tried` are out of the question.
-    fn pick(&self, tried: &[Arc<Endpoint>]) -> Option<Arc<Endpoint>> {
+    /// the one that is due soonest. `tried` are out of the question.
+    fn pick(&self, model: &str, tried: &[Arc<Endpoint>]) -> Option<Arc<Endpoint>> {
         let endpoints = self.endpoints.load();
         let start = self.turn.fetch_add(1, Ordering::Relaxed) % endpoints.len().max(1);
         let (later, sooner) = endpoints.split_at_checked(start)?;
         let left = sooner.iter().chain(later).filter(|each| !tried.iter().any(|seen| Arc::ptr_eq(seen, each)));
-        left.min_by_key(|each| each.rank()).cloned()
+        left.min_by_key(|each| each.rank(model)).cloned()
     }
 
     async fn ask(&self, attempt: Try<'_>) -> Result<Answer, Error> {
         let Try { exchange, model, mut payload, continuity, ceiling, timeouts } = attempt;
         let mut tried = Vec::new();
         let mut last = None;
-        while let Some(endpoint) = self.pick(&tried) {
+        while let Some(endpoint) = self.pick(model, &tried) {
             let again = kept(&payload);
             let attempt = Try { exchange, model, payload, continuity, ceiling, timeouts };
             let fault = match self.ask_one(&endpoint, attempt).await {

@@ -9,6 +9,7 @@ use atp_core::{Error, Payload, Rope};
 use atp_proto::adapter::v1::RequestHead;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http_body::{Body, Frame};
+#[cfg(test)]
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len, message};
 

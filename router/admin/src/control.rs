@@ -21,6 +21,11 @@ pub trait Control: Send + Sync {
     /// The configuration in force, without secrets.
     fn config(&self) -> Value;
 
+    /// Adapters in processes of their own, by provider.
+    fn adapters(&self) -> Value {
+        Value::Array(Vec::new())
+    }
+
     /// The models and their targets.
     fn models(&self) -> Value;
 

@@ -39,11 +39,12 @@ const fn post(path: &'static str, about: &'static str, handler: Handler) -> Rout
 }
 
 /// Every route beside those of [`health::PATHS`]. `GET` serves `HEAD` too.
-static ROUTES: [Route; 24] = [
+static ROUTES: [Route; 25] = [
     get("/admin", "this list", index),
     get("/admin/version", "version, commit, configuration, uptime, workers", version),
     get("/admin/config", "the configuration in force, without secrets", |_, control| now(control.config())),
     get("/admin/models", "models and their targets", |_, control| now(control.models())),
+    get("/admin/adapters", "adapters in processes of their own", |_, control| now(control.adapters())),
     get("/admin/ledger", "how the ledger is doing", |_, control| now(control.ledger())),
     get("/admin/usage", "the newest usage rows; ?limit=1..1000", usage),
     get("/admin/usage/totals", "sums; ?by=key|tenant|model|provider&since=24h", totals),

@@ -13,6 +13,7 @@ mod path;
 pub mod prices;
 mod raw;
 mod reference;
+mod registered;
 mod resolve;
 pub mod resolved;
 mod value;
@@ -30,15 +31,22 @@ pub use self::embedded::embedded;
 pub use self::env::{Env, ProcessEnv};
 pub use self::error::{Code, Colour, ConfigError, ConfigErrors};
 pub use self::reference::{reference_markdown, schema_json};
+pub use self::registered::Registered;
+pub(crate) use self::resolve::{is_label, is_model_name};
 pub use self::resolved::{Resolved, VendorRow};
 
-/// Reads a file. Secrets are read anew each time.
+/// Reads a file, and adds what adapters that have registered serve. Secrets are read anew each time.
 ///
 /// # Errors
 /// Every problem of the file and of the environment, each with its place.
-pub fn load_file(path: &Path, env: &dyn Env, vendors: &[VendorRow]) -> Result<Resolved, ConfigErrors> {
+pub fn load_file(
+    path: &Path,
+    env: &dyn Env,
+    vendors: &[VendorRow],
+    registered: &[Registered],
+) -> Result<Resolved, ConfigErrors> {
     let bytes = std::fs::read(path).map_err(|reason| ConfigErrors::unreadable(path, &reason))?;
-    load(&bytes, Some(path), env, vendors)
+    load(&bytes, Some(path), env, vendors, registered)
 }
 
 /// Reads a text as if it were a file called `name`.
@@ -46,19 +54,25 @@ pub fn load_file(path: &Path, env: &dyn Env, vendors: &[VendorRow]) -> Result<Re
 /// # Errors
 /// Every problem of the text and of the environment, each with its place.
 pub fn load_str(text: &str, name: &Path, env: &dyn Env, vendors: &[VendorRow]) -> Result<Resolved, ConfigErrors> {
-    load(text.as_bytes(), Some(name), env, vendors)
+    load(text.as_bytes(), Some(name), env, vendors, &[])
 }
 
 /// For fuzzing: reads arbitrary bytes, without environment and vendors. Must neither panic nor run long, and whatever
 /// is refused must render.
 pub fn fuzz_parse(bytes: &[u8]) {
     let env = std::collections::BTreeMap::new();
-    if let Err(errors) = load(bytes, None, &env, &[]) {
+    if let Err(errors) = load(bytes, None, &env, &[], &[]) {
         let _ = (errors.pretty(Colour::Ansi), errors.json(), errors.to_string());
     }
 }
 
-fn load(bytes: &[u8], file: Option<&Path>, env: &dyn Env, vendors: &[VendorRow]) -> Result<Resolved, ConfigErrors> {
+fn load(
+    bytes: &[u8],
+    file: Option<&Path>,
+    env: &dyn Env,
+    vendors: &[VendorRow],
+    registered: &[Registered],
+) -> Result<Resolved, ConfigErrors> {
     let source = file.map_or_else(|| "configuration".to_owned(), |file| file.display().to_string());
     let document = Document::parse(bytes).map_err(|unreadable| {
         let Unreadable { issue, mark } = *unreadable;
@@ -85,7 +99,10 @@ fn load(bytes: &[u8], file: Option<&Path>, env: &dyn Env, vendors: &[VendorRow])
         warnings: Vec::new(),
         watched: file.map(Path::to_owned).into_iter().collect(),
     };
-    let resolved = value.map(|raw| resolve::resolve(&raw, &mut context));
+    let resolved = value.map(|mut raw: RawConfig| {
+        registered::add(&mut raw, registered);
+        resolve::resolve(&raw, &mut context)
+    });
     match resolved {
         Some(resolved) if context.errors.is_empty() => Ok(resolved),
         _ => Err(ConfigErrors::new(context.errors)),

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::config::Resolved;
 use crate::config::resolved::{JournalSettings, Model};
+use crate::fleet::Fleet;
 use crate::gauges::Gauges;
 
 /// The handles that the control plane reads.
@@ -29,6 +30,8 @@ pub(crate) struct Running {
     pub(crate) build: BuildInfo,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) gauges: Gauges,
+    /// Adapters in processes of their own.
+    pub(crate) fleet: Fleet,
     pub(crate) desk: Desk,
     /// The journal; `None` where nothing is kept.
     pub(crate) files: Option<Arc<Files>>,
@@ -79,6 +82,10 @@ impl Control for Running {
 
     fn config(&self) -> Value {
         self.config.load().redacted_json()
+    }
+
+    fn adapters(&self) -> Value {
+        self.fleet.shown()
     }
 
     fn models(&self) -> Value {

@@ -6,6 +6,7 @@ mod catalogue;
 mod clock;
 pub mod config;
 mod control;
+mod fleet;
 mod gauges;
 mod knowledge;
 mod leave;

@@ -13,9 +13,10 @@ use atp_adapters::vendors::{Vendor, Vendors};
 use atp_core::port;
 
 use crate::config::resolved::{self, HttpProvider, ProviderKind};
+use crate::fleet::Fleet;
 
 /// The largest answer, in bytes, that is read to its end before it is passed on.
-const WHOLE_ANSWER_CAP: usize = 32 << 20;
+pub(crate) const WHOLE_ANSWER_CAP: usize = 32 << 20;
 
 /// A provider and what it was made of.
 #[derive(Clone)]
@@ -24,35 +25,44 @@ pub(crate) struct Wired {
     pub(crate) provider: Arc<dyn port::Provider>,
 }
 
+/// What providers are made with.
+pub(crate) struct With<'a> {
+    /// Data-plane threads.
+    pub(crate) workers: usize,
+    /// Who keeps the adapters in processes of their own.
+    pub(crate) fleet: &'a Fleet,
+}
+
 /// Makes every provider of a configuration, keeping those of `old` that did not change.
 ///
 /// # Errors
 /// The name of the provider, and why it cannot be made.
-pub(crate) fn wire(config: &[resolved::Provider], old: &[Wired], workers: usize) -> Result<Vec<Wired>, String> {
-    config.iter().map(|config| one(config, old, workers)).collect()
+pub(crate) fn wire(config: &[resolved::Provider], old: &[Wired], with: &With<'_>) -> Result<Vec<Wired>, String> {
+    config.iter().map(|config| one(config, old, with)).collect()
 }
 
-fn one(config: &resolved::Provider, old: &[Wired], workers: usize) -> Result<Wired, String> {
+fn one(config: &resolved::Provider, old: &[Wired], with: &With<'_>) -> Result<Wired, String> {
     if let Some(kept) = old.iter().find(|wired| wired.config == *config) {
         return Ok(kept.clone());
     }
-    let provider = make(config, workers).map_err(|error| format!("provider {:?}: {error}", config.name))?;
+    let provider = make(config, with).map_err(|error| format!("provider {:?}: {error}", config.name))?;
     Ok(Wired { config: config.clone(), provider })
 }
 
-fn make(config: &resolved::Provider, workers: usize) -> Result<Arc<dyn port::Provider>, String> {
+fn make(config: &resolved::Provider, with: &With<'_>) -> Result<Arc<dyn port::Provider>, String> {
     let name = Arc::clone(&config.name);
     match &config.kind {
         ProviderKind::OpenAi(http) => {
-            let client = client(http, workers)?;
+            let client = client(http, with.workers)?;
             let provider = OpenAiCompatible::new(openai(name, http), client).map_err(|error| error.to_string())?;
             Ok(Arc::new(provider))
         }
         ProviderKind::Ollama(http) => {
-            let client = client(http, workers)?;
+            let client = client(http, with.workers)?;
             let config = OllamaConfig { name, api_key: http.api_key.clone(), headers: http.headers.clone() };
             Ok(Arc::new(Ollama::new(config, client).map_err(|error| error.to_string())?))
         }
+        ProviderKind::Grpc(grpc) => Ok(with.fleet.provider(&name, grpc).map_err(|error| error.to_string())?),
         ProviderKind::Simulated(settings) => {
             let told = |faults: Vec<ConfigFault>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
             Ok(Arc::new(Simulated::new(name, (*settings).clone()).map_err(told)?))
@@ -114,7 +124,9 @@ mod tests {
             let text = format!("providers: {{ p: {{ vendor: {}, api_key: k{place} }} }}", row.name);
             let resolved = config::load_str(&text, Path::new("atp.yaml"), &env, &rows)
                 .unwrap_or_else(|errors| panic!("{}: {errors}", row.name));
-            let wired = wire(&resolved.providers, &[], 1).unwrap_or_else(|error| panic!("{}: {error}", row.name));
+            let wired =
+                wire(&resolved.providers, &[], &With { workers: 1, fleet: &Fleet::offline(&resolved).unwrap() })
+                    .unwrap_or_else(|error| panic!("{}: {error}", row.name));
             assert_eq!(wired.len(), 1, "{}", row.name);
             let ProviderKind::OpenAi(http) = &wired[0].config.kind else { panic!("{} is no vendor", row.name) };
             let made = openai(Arc::from("p"), http);

@@ -18,8 +18,9 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use crate::clock;
-use crate::config::{ProcessEnv, Resolved, VendorRow};
-use crate::providers::{self, Wired};
+use crate::config::{ProcessEnv, Registered, Resolved, VendorRow};
+use crate::fleet::{Fleet, Terms};
+use crate::providers::{self, Wired, With};
 use crate::tls::Certificate;
 use crate::{snapshot, spent};
 
@@ -37,6 +38,7 @@ pub(crate) struct Reload {
     pub(crate) store: Arc<dyn LedgerStore>,
     pub(crate) certificate: Arc<Certificate>,
     pub(crate) logs: Arc<Logs>,
+    pub(crate) fleet: Fleet,
 }
 
 impl Reload {
@@ -45,18 +47,19 @@ impl Reload {
     /// # Errors
     /// Why it is refused; then nothing has changed.
     pub(crate) fn run(&mut self) -> Result<Vec<String>, String> {
-        let new = load(self.file.as_deref()).map_err(|errors| errors.to_string())?;
+        let new = load_with(self.file.as_deref(), &self.fleet.registered()).map_err(|errors| errors.to_string())?;
         let old = self.config.load_full();
         let changes = Resolved::describe_changes(&old, &new);
         if changes.is_empty() {
             return Ok(changes);
         }
-        let wired = providers::wire(&new.providers, &self.wired, old.workers)?;
+        let wired = providers::wire(&new.providers, &self.wired, &With { workers: old.workers, fleet: &self.fleet })?;
         let now = clock::unix();
         let spent = spent::for_reload(&old, &new, self.store.as_ref(), now.as_millis() as u64);
         let moment = snapshot::Moment { version: self.pipeline.version() + 1, created: now.as_secs(), spent };
         let plan = snapshot::pipeline(&new, &wired, moment);
         self.pipeline.swap(&plan).map_err(|error| error.to_string())?;
+        self.fleet.agree(Terms::of(&new));
         self.settings.store(Arc::new(snapshot::entrance(&new)));
         if let Some(tls) = &new.tls {
             self.certificate.put(Arc::clone(&tls.certified));
@@ -76,10 +79,21 @@ impl Reload {
 /// # Errors
 /// Every problem, each with its place.
 pub fn load(file: Option<&std::path::Path>) -> Result<Resolved, crate::config::ConfigErrors> {
+    load_with(file, &[])
+}
+
+/// The same, and what adapters that have registered add.
+///
+/// # Errors
+/// Every problem, each with its place.
+fn load_with(
+    file: Option<&std::path::Path>,
+    registered: &[Registered],
+) -> Result<Resolved, crate::config::ConfigErrors> {
     let vendors = VendorRow::shipped();
     match file {
-        Some(path) => crate::config::load_file(path, &ProcessEnv, &vendors),
-        None => crate::config::embedded(&ProcessEnv, &vendors),
+        Some(path) => crate::config::load_file(path, &ProcessEnv, &vendors, registered),
+        None => crate::config::embedded(&ProcessEnv, &vendors, registered),
     }
 }
 

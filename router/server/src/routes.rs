@@ -10,10 +10,12 @@ use atp_routing::decide::MindRules;
 use atp_store::MemoryLedger;
 use atp_telemetry::{BuildInfo, Metrics};
 
+use crate::fleet::Fleet;
+use crate::providers::{self, With};
 use crate::run::Described;
 use crate::start::StartError;
 use crate::tasks::Tasks;
-use crate::{providers, reload, snapshot};
+use crate::{reload, snapshot};
 
 /// What one route decides by.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +33,9 @@ pub struct LoadedRoute {
 /// Every problem of the file, or the provider that cannot be made.
 pub fn load_routes(file: Option<&Path>) -> Result<Vec<LoadedRoute>, StartError> {
     let config = reload::load(file).map_err(StartError::Config)?;
-    let wired = providers::wire(&config.providers, &[], 1).map_err(StartError::Other)?;
+    let fleet = Fleet::offline(&config).map_err(StartError::other)?;
+    let wired =
+        providers::wire(&config.providers, &[], &With { workers: 1, fleet: &fleet }).map_err(StartError::Other)?;
     let told = snapshot::pipeline(&config, &wired, snapshot::Moment { version: 1, created: 0, spent: Vec::new() });
     let metrics = Metrics::new(&BuildInfo { version: "", commit: None }).map_err(StartError::other)?;
     let parts = Parts {

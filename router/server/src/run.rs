@@ -23,9 +23,11 @@ use crate::clock;
 use crate::config::Resolved;
 use crate::config::resolved::LogFormat;
 use crate::control::Running;
+use crate::fleet::{Counts, Fleet, Terms};
 use crate::gauges::Gauges;
 use crate::knowledge::KnowledgeFile;
 use crate::leave::Leaving;
+use crate::providers::With;
 use crate::reload::{Reload, Watch};
 use crate::signals::{Said, Signals};
 use crate::start::{Start, StartError, Started};
@@ -84,7 +86,9 @@ impl House {
         let pipeline_metrics =
             PipelineMetrics::register(&Described(Arc::clone(&metrics))).map_err(StartError::other)?;
         let books = Books::open(&config)?;
-        let wired = providers::wire(&config.providers, &[], config.workers).map_err(StartError::Other)?;
+        let fleet = fleet(&config, &metrics)?;
+        let with = With { workers: config.workers, fleet: &fleet };
+        let wired = providers::wire(&config.providers, &[], &with).map_err(StartError::Other)?;
         let tasks = Tasks::default();
         let parts = parts(&books, pipeline_metrics, &tasks);
         let pipeline = pipeline(&config, &wired, parts, books.store.as_ref())?;
@@ -106,6 +110,7 @@ impl House {
             build,
             metrics,
             gauges: gauges.map_err(StartError::other)?,
+            fleet: fleet.clone(),
             desk: Desk::new(Arc::clone(&books.store)),
             files: books.files.clone(),
             observations: config.load().observations.clone(),
@@ -118,7 +123,8 @@ impl House {
         let plan = Plan { entrance, wire, tls: acceptor, connections: connections.clone(), drain };
         let workers = Workers::start(workers, listen, &plan).map_err(StartError::bind(listen, "listen"))?;
         let store = Arc::clone(&books.store);
-        let reload = Reload { file, config, wired, providers: adapters, settings, pipeline, store, certificate, logs };
+        let reload =
+            Reload { file, config, wired, providers: adapters, settings, pipeline, store, certificate, logs, fleet };
         let writers = books.into_writers();
         Ok(Self { control, reload, workers, connections, tasks, writers, knowledge })
     }
@@ -159,6 +165,7 @@ impl House {
                     Said::Reload => self.take_up(&mut files),
                 },
                 () = files.changed() => self.take_up(&mut files),
+                () = self.reload.fleet.changed() => self.take_up(&mut files),
                 _ = sweep.tick() => self.sweep(),
             }
         }
@@ -169,6 +176,7 @@ impl House {
             provider.sweep();
         }
         self.control.pipeline.sweep();
+        self.reload.fleet.sweep();
         if let Some(knowledge) = &mut self.knowledge {
             knowledge.tick(&self.control.pipeline);
         }
@@ -227,6 +235,12 @@ fn parts(books: &Books, metrics: PipelineMetrics, tasks: &Tasks) -> Parts {
     let tasks = tasks.clone();
     let spawn = Arc::new(move |work| tasks.start(work));
     Parts { ledger: books.ledger(), metrics, spawn, dialect: openai::port(), journal: books.journal() }
+}
+
+/// Who keeps adapters in processes of their own.
+fn fleet(config: &Resolved, metrics: &Metrics) -> Result<Fleet, StartError> {
+    let counts = Counts::register(metrics).map_err(StartError::other)?;
+    Ok(Fleet::new(Terms::of(config), config.workers, counts))
 }
 
 /// The request path, which knows from the books what was spent before.

@@ -111,7 +111,7 @@ fn target(config: &resolved::Target, model: &resolved::Model, wired: &[Wired]) -
 }
 
 fn raw(wired: &Wired) -> RawProvider {
-    let timeouts = wired.config.kind.http().map(|http| http.timeouts).unwrap_or_default();
+    let timeouts = wired.config.kind.timeouts();
     RawProvider { provider: Arc::clone(&wired.provider), timeouts }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use http::Uri;
@@ -103,11 +103,27 @@ pub struct Endpoint {
     fields: HeaderMap,
     complete: Uri,
     born: Instant,
+    /// The models that it serves; empty where it passes any name on.
+    models: Vec<String>,
+    /// Whether it is asked only where nobody else is left.
+    last: AtomicBool,
     under_way: AtomicUsize,
     /// Failures in a row to reach it.
     misses: AtomicU32,
     /// Until when it is passed over, in milliseconds since it was made.
     away_until: AtomicU64,
+}
+
+/// The smallest is asked first.
+type Rank = (bool, bool, u64, usize);
+
+/// An adapter's place among its replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Like the others.
+    Usual,
+    /// Behind all others: it has not been heard of, or says that it is not well.
+    Last,
 }
 
 /// Whether an adapter could be reached.
@@ -134,10 +150,24 @@ impl Endpoint {
             fields,
             complete: Uri::from_static(COMPLETE),
             born: now(),
+            models: Vec::new(),
+            last: AtomicBool::new(false),
             under_way: AtomicUsize::new(0),
             misses: AtomicU32::new(0),
             away_until: AtomicU64::new(0),
         })
+    }
+
+    /// The same, known to serve these models; none means any.
+    #[must_use]
+    pub fn serving(mut self, models: Vec<String>) -> Self {
+        self.models = models;
+        self
+    }
+
+    /// Puts it among its neighbours, or behind them.
+    pub fn stand(&self, standing: Standing) {
+        self.last.store(standing == Standing::Last, Ordering::Relaxed);
     }
 
     /// Where it listens.
@@ -170,10 +200,12 @@ impl Endpoint {
         &self.complete
     }
 
-    /// What to sort by: who can be reached, then who has less to do; of those that cannot, who is due sooner.
-    pub(super) fn rank(&self) -> (u64, usize) {
+    /// What to sort by: who serves the model, who is not to be asked last, who can be reached, then who has less to
+    /// do; of those that cannot be reached, who is due sooner.
+    pub(super) fn rank(&self, model: &str) -> Rank {
+        let foreign = !self.models.is_empty() && !self.models.iter().any(|known| known == model);
         let away = self.away_until.load(Ordering::Relaxed).saturating_sub(self.age());
-        (away, self.under_way())
+        (foreign, self.last.load(Ordering::Relaxed), away, self.under_way())
     }
 
     pub(super) fn note(&self, outcome: Outcome) {
@@ -239,13 +271,28 @@ mod tests {
     }
 
     #[test]
+    fn who_serves_the_model_comes_first_and_who_is_not_well_last() {
+        let endpoint = |models: &[&str]| {
+            let made = Endpoint::new(Place::parse("a:1").unwrap(), ClientSettings::default(), 1).unwrap();
+            made.serving(models.iter().map(ToString::to_string).collect())
+        };
+        let (any, fits, foreign) = (endpoint(&[]), endpoint(&["m"]), endpoint(&["n"]));
+        assert_eq!(any.rank("m"), fits.rank("m"));
+        assert!(fits.rank("m") < foreign.rank("m"));
+        fits.stand(Standing::Last);
+        assert!(any.rank("m") < fits.rank("m") && fits.rank("m") < foreign.rank("m"));
+        fits.stand(Standing::Usual);
+        assert_eq!(any.rank("m"), fits.rank("m"));
+    }
+
+    #[test]
     fn one_that_cannot_be_reached_is_passed_over_for_longer_each_time() {
         let endpoint = Endpoint::new(Place::parse("a:1").unwrap(), ClientSettings::default(), 1).unwrap();
         assert!(endpoint.reachable());
         let mut before = 0;
         for _ in 0..10 {
             endpoint.note(Outcome::Unreached);
-            let (away, _) = endpoint.rank();
+            let (_, _, away, _) = endpoint.rank("m");
             assert!(away >= before && away <= millis(LONGEST_PAUSE) && !endpoint.reachable());
             before = away.saturating_sub(50);
         }

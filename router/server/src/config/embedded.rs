@@ -8,6 +8,7 @@ use super::document::Document;
 use super::env::{self, Env, LOCAL_MODEL_NAME, LOCAL_MODEL_URL, OLLAMA_BASE_URL, OPENAI_API_KEY, OPENAI_BASE_URL};
 use super::error::{Code, ConfigError, ConfigErrors};
 use super::raw::{RawConfig, RawKind, RawModel, RawPrices, RawProvider, RawTarget};
+use super::registered::{self, Registered};
 use super::resolve::{Context, resolve};
 use super::resolved::{Resolved, VendorRow};
 use super::value::Listed;
@@ -21,12 +22,12 @@ const FREE: RawPrices = RawPrices { input: 0, output: 0, cached_input: None };
 
 /// The configuration without a file: `127.0.0.1:7443`, admin on `127.0.0.1:7444`; first the local model of
 /// `ATP_LOCAL_MODEL_URL`, then the models of OpenAI and of each vendor whose key is in the environment
-/// (`groq/*`), then Ollama's (`ollama/*`), then the simulated ones.
+/// (`groq/*`), then Ollama's (`ollama/*`), then the simulated ones, then those of adapters that have registered.
 ///
 /// # Errors
 /// Every environment variable with a bad value.
-pub fn embedded(env: &dyn Env, vendors: &[VendorRow]) -> Result<Resolved, ConfigErrors> {
-    let errors = match assemble(env, vendors, None) {
+pub fn embedded(env: &dyn Env, vendors: &[VendorRow], registered: &[Registered]) -> Result<Resolved, ConfigErrors> {
+    let errors = match assemble(env, vendors, registered, None) {
         Ok(resolved) => return Ok(resolved),
         Err(errors) => errors,
     };
@@ -35,13 +36,18 @@ pub fn embedded(env: &dyn Env, vendors: &[VendorRow]) -> Result<Resolved, Config
     if !errors.errors().iter().any(is_ours) {
         return Err(errors);
     }
-    let mut resolved = assemble(env, vendors, Some(OPENAI_API_KEY))?;
+    let mut resolved = assemble(env, vendors, registered, Some(OPENAI_API_KEY))?;
     resolved.warnings.push(format!("{OPENAI_BASE_URL} is the router's own address: the provider `openai` is left out"));
     Ok(resolved)
 }
 
 /// The configuration without the vendor whose key is in the variable `without`.
-fn assemble(env: &dyn Env, vendors: &[VendorRow], without: Option<&str>) -> Result<Resolved, ConfigErrors> {
+fn assemble(
+    env: &dyn Env,
+    vendors: &[VendorRow],
+    registered: &[Registered],
+    without: Option<&str>,
+) -> Result<Resolved, ConfigErrors> {
     let mut raw = RawConfig::default();
     local(&mut raw, env);
     let wanted = vendors.iter().filter(|vendor| without.is_none() || vendor.key_env.as_deref() != without);
@@ -51,6 +57,7 @@ fn assemble(env: &dyn Env, vendors: &[VendorRow], without: Option<&str>) -> Resu
         model(&mut raw, "ollama/*", "ollama", None, Some(FREE));
     }
     simulated(&mut raw);
+    registered::add(&mut raw, registered);
     let document = Document::empty();
     let mut context = Context {
         document: &document,

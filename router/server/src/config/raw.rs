@@ -3,6 +3,7 @@
 //! The doc comments of these types are the reference page (docs/configuration.md) and the JSON schema; the defaults in
 //! their attributes are shown there, and a test holds them against what an empty file resolves to.
 
+mod adapters;
 mod choice;
 mod flow;
 mod model;
@@ -13,6 +14,7 @@ mod provider;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(super) use self::adapters::RawAdapters;
 pub(super) use self::choice::{
     RawCapability, RawEnsemble, RawExperiment, RawGrade, RawJudge, RawMode, RawQuality, RawRoute, RawStatus,
     RawStrategy, RawWeights,
@@ -47,6 +49,8 @@ pub(super) struct RawConfig {
     pub(super) tls: Option<RawTls>,
     /// Where models live, by name. The name is part of `/providers/{name}/*` and of metrics.
     pub(super) providers: Named<RawProvider>,
+    /// Adapters that register themselves.
+    pub(super) adapters: RawAdapters,
     /// What callers may ask for, by name. A name may hold one `*`, as in `gpt-*` or `groq/*`; an exact name wins over a
     /// pattern, and the pattern with more letters over one with fewer.
     pub(super) models: Named<RawModel>,

@@ -7,6 +7,7 @@ mod models;
 mod money;
 mod operation;
 mod providers;
+mod remote;
 mod routes;
 mod secrets;
 mod tenants;
@@ -21,7 +22,9 @@ use super::raw::RawConfig;
 use super::resolved::Resolved;
 
 pub(super) use self::context::Context;
+pub(crate) use self::models::is_name as is_model_name;
 pub(super) use self::operation::{LEVELS, is_level};
+pub(crate) use self::secrets::is_label;
 
 /// The default of `listen`.
 const LISTEN: &str = "127.0.0.1:7443";
@@ -52,6 +55,7 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>) -> Resolved {
         workers: workers(raw, context, &overrides),
         tls: raw.tls.as_ref().and_then(|tls| tls::load(tls, context)),
         providers,
+        adapters: remote::adapters(raw, context),
         models,
         routes,
         keys,

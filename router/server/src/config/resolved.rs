@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atp_core::Caller;
+use atp_core::{Caller, Secret};
 
 pub use self::choice::{
     Budget, Ensemble, EnsembleMode, Escalation, Experiment, JournalSettings, Judge, Manner, ModelFacts, Money, Per,
@@ -21,7 +21,9 @@ pub use self::choice::{
 };
 pub use self::flow::{Breaker, Cache, Flow, Hedge, OnCut, Queue, Tenant, Window};
 pub use self::model::{Model, ModelName, OnDisconnect, Target, TargetModel, TargetPrice};
-pub use self::provider::{Authorities, HttpProvider, Provider, ProviderKind, VendorRow};
+pub use self::provider::{
+    Authorities, ClientIdentity, GrpcProvider, HttpProvider, Provider, ProviderKind, Trust, VendorRow,
+};
 pub use super::raw::{Http2, LogFormat, RequestLog};
 
 /// A configuration, checked and complete.
@@ -39,6 +41,8 @@ pub struct Resolved {
     pub tls: Option<Tls>,
     /// Where models live, in configured order; the names are unique.
     pub providers: Vec<Provider>,
+    /// What is to be known of adapters that register themselves.
+    pub adapters: Adapters,
     /// What can be asked for, in configured order; names and aliases are unique.
     pub models: Vec<Model>,
     /// The names behind which the router chooses a model, in configured order; `auto` at the end where nothing else has
@@ -74,6 +78,19 @@ pub struct Resolved {
     pub warnings: Vec<String>,
     /// Every file that was read: a change of one of them is a reason to load again.
     pub watched: Vec<PathBuf>,
+}
+
+/// What is to be known of adapters that register themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adapters {
+    /// What they have to show; without it, only those of a router that serves its own machine alone are taken up.
+    pub token: Option<Secret>,
+    /// How often they report.
+    pub report_every: Duration,
+    /// How long one may be silent.
+    pub silence: Duration,
+    /// How connections to them are secured, where they are.
+    pub trust: Trust,
 }
 
 /// A certificate with its key, known to fit each other.

@@ -8,7 +8,7 @@ use atp_core::Timeouts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::value::Named;
+use super::super::value::{Listed, Named};
 use super::{SecretSource, Span};
 
 /// One place where models live. It needs a `vendor`, or a `kind`, or both.
@@ -38,6 +38,16 @@ pub(in super::super) struct RawProvider {
     pub(in super::super) ca_file: Option<PathBuf>,
     /// A query added to every request, such as Azure's `api-version=2024-10-21`; instead of the vendor's, where it has one.
     pub(in super::super) query: Option<String>,
+    /// Where the adapter of a provider of kind `grpc` listens: `http://host:port`, `https://host:port` or `unix:/path`.
+    pub(in super::super) endpoint: Option<String>,
+    /// The same for several adapters that share the load. Without any, adapters that register under the provider's name
+    /// serve it.
+    pub(in super::super) endpoints: Listed<String>,
+    /// The certificate, in PEM, by which the router shows the adapters of this provider who it is (mutual TLS). A relative
+    /// path starts at the directory of the configuration file.
+    pub(in super::super) cert_file: Option<PathBuf>,
+    /// The private key of `cert_file`, in PEM.
+    pub(in super::super) key_file: Option<PathBuf>,
     /// What a provider of kind `simulated` pretends. Without it, three ready models: `sim-fast`, `sim-balanced` and
     /// `sim-high`.
     pub(in super::super) simulated: Option<SimulatedConfig>,
@@ -52,6 +62,8 @@ pub(in super::super) enum RawKind {
     Openai,
     /// Ollama's own API.
     Ollama,
+    /// Adapters in processes of their own, over gRPC (`atp adapter`).
+    Grpc,
     /// No network: answers are made up, from a seed, for trying and testing.
     Simulated,
 }

@@ -81,7 +81,7 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>, providers: &[P
 }
 
 /// Whether this can be asked for, as a model or as a route.
-pub(super) fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= MAX_NAME
         && !name.chars().any(|letter| letter.is_whitespace() || letter.is_control())
@@ -156,7 +156,7 @@ fn targets(
         let model = target_model(context, &path, name, target);
         let Some((index, provider)) = find_provider(context, &path, target, providers) else { continue };
         lanes.learn(context, &path, target, providers.flow, (index, &model));
-        let outer = provider.kind.http().map_or_else(Timeouts::default, |http| http.timeouts);
+        let outer = provider.kind.timeouts();
         let timeouts = providers::timeouts(context, &path, &target.timeouts, raw.timeouts.over(outer));
         let price = match own_prices.or(model_prices) {
             Some(price) => TargetPrice::Known(price),
@@ -238,7 +238,9 @@ fn table_price(context: &mut Context<'_>, name: &str, provider: &Provider, model
     let TargetModel::Fixed(target) = model else { return TargetPrice::ByName(vendor) };
     let known = match &provider.kind {
         ProviderKind::Simulated(config) => config.price(target),
-        ProviderKind::OpenAi(_) | ProviderKind::Ollama(_) => prices::shipped().lookup(vendor.as_deref(), target),
+        ProviderKind::OpenAi(_) | ProviderKind::Ollama(_) | ProviderKind::Grpc(_) => {
+            prices::shipped().lookup(vendor.as_deref(), target)
+        }
     };
     match known {
         Some(price) => TargetPrice::Known(price),

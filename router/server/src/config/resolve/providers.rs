@@ -14,7 +14,7 @@ use super::super::path::FieldPath;
 use super::super::raw::{RawConfig, RawKind, RawProvider, RawTimeouts};
 use super::super::resolved::{HttpProvider, Provider, ProviderKind, VendorRow};
 use super::super::value::Span;
-use super::{Context, secrets, tls};
+use super::{Context, remote, secrets, tls};
 
 /// Where Ollama listens when nobody says otherwise.
 const OLLAMA: &str = "http://127.0.0.1:11434";
@@ -69,7 +69,7 @@ impl One<'_> {
             (None, Some(_)) => RawKind::Openai,
             (None, None) => {
                 let issue = Issue::new(Code::MissingField, "neither `kind` nor `vendor` is given");
-                let allowed = "`kind: openai`, `kind: ollama`, `kind: simulated`, or `vendor: NAME`";
+                let allowed = "`kind: openai`, `kind: ollama`, `kind: grpc`, `kind: simulated`, or `vendor: NAME`";
                 context.fail(&self.path, issue.allowed(allowed));
                 return None;
             }
@@ -79,6 +79,7 @@ impl One<'_> {
             RawKind::Simulated => Some(ProviderKind::Simulated(self.simulated(context))),
             RawKind::Openai => Some(ProviderKind::OpenAi(self.http(context, kind, vendor, timeouts)?)),
             RawKind::Ollama => Some(ProviderKind::Ollama(self.http(context, kind, None, timeouts)?)),
+            RawKind::Grpc => Some(ProviderKind::Grpc(remote::provider(context, &self.path, self.raw, timeouts))),
         }
     }
 
@@ -116,18 +117,37 @@ impl One<'_> {
             ("ca_file", raw.ca_file.is_some()),
             ("query", raw.query.is_some()),
         ];
-        let wrong: Vec<(&str, &str)> = match kind {
-            RawKind::Simulated => {
-                let given = http_only.into_iter().filter(|(_, given)| *given);
-                let wrong = given.map(|(field, _)| (field, "a simulated provider is reached over no network"));
-                wrong.chain(raw.vendor.as_ref().map(|_| ("vendor", "a simulated provider has no vendor"))).collect()
-            }
-            RawKind::Openai | RawKind::Ollama if raw.simulated.is_some() => {
-                vec![("simulated", "only a provider of kind `simulated` pretends")]
-            }
-            RawKind::Ollama if vendor.is_some() => vec![("vendor", "a provider of kind `ollama` has no vendor")],
-            RawKind::Openai | RawKind::Ollama => Vec::new(),
+        let grpc_only = [
+            ("endpoint", raw.endpoint.is_some()),
+            ("endpoints", !raw.endpoints.is_empty()),
+            ("cert_file", raw.cert_file.is_some()),
+            ("key_file", raw.key_file.is_some()),
+        ];
+        let mut wrong: Vec<(&str, &str)> = Vec::new();
+        let mut refuse = |fields: &[(&'static str, bool)], why: &'static str| {
+            wrong.extend(fields.iter().filter(|(_, given)| *given).map(|(field, _)| (*field, why)));
         };
+        let vendor = [("vendor", raw.vendor.is_some() && vendor.is_some())];
+        match kind {
+            RawKind::Simulated => {
+                refuse(&http_only, "a simulated provider is reached over no network");
+                refuse(&grpc_only, "a simulated provider is reached over no network");
+                refuse(&vendor, "a simulated provider has no vendor");
+            }
+            RawKind::Openai => refuse(&grpc_only, "only a provider of kind `grpc` has adapters"),
+            RawKind::Ollama => {
+                refuse(&grpc_only, "only a provider of kind `grpc` has adapters");
+                refuse(&vendor, "a provider of kind `ollama` has no vendor");
+            }
+            RawKind::Grpc => {
+                let others: Vec<_> = http_only.into_iter().filter(|(field, _)| *field != "ca_file").collect();
+                refuse(&others, "what an adapter asks is set where the adapter runs");
+                refuse(&vendor, "what an adapter asks is set where the adapter runs");
+            }
+        }
+        if kind != RawKind::Simulated {
+            refuse(&[("simulated", raw.simulated.is_some())], "only a provider of kind `simulated` pretends");
+        }
         for (field, message) in wrong {
             let issue = Issue::new(Code::Conflict, message).allowed("no such field here, or another `kind`");
             context.fail(&self.path.key(field), issue);

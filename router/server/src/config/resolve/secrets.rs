@@ -145,7 +145,7 @@ fn check_key_name(context: &mut Context<'_>, path: &FieldPath, raw: &RawKey) {
 pub(super) const LABEL: &str = "1 to 100 letters, digits, `-`, `_`, `.`, `:` or `@`";
 
 /// Whether a name is fit for logs, metrics, headers and paths.
-pub(super) fn is_label(name: &str) -> bool {
+pub(crate) fn is_label(name: &str) -> bool {
     let fits = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.' | ':' | '@');
     !name.is_empty() && name.chars().count() <= 100 && name.chars().all(fits)
 }

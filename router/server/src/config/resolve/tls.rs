@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use atp_adapters::http_client::Identity;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -11,7 +12,7 @@ use rustls::sign::CertifiedKey;
 use super::super::error::{Code, Issue};
 use super::super::path::FieldPath;
 use super::super::raw::RawTls;
-use super::super::resolved::{Authorities, Tls};
+use super::super::resolved::{Authorities, ClientIdentity, Tls};
 use super::Context;
 use super::secrets::read_small;
 
@@ -26,8 +27,7 @@ pub(super) fn load(raw: &RawTls, context: &mut Context<'_>) -> Option<Tls> {
     match CertifiedKey::from_der(chain, private, &rustls::crypto::ring::default_provider()) {
         Ok(certified) => Some(Tls { cert, key, certified: Arc::new(certified) }),
         Err(reason) => {
-            let issue = Issue::new(Code::Conflict, &format!("the private key cannot serve this certificate: {reason}"));
-            context.fail(&path.key("key"), issue.allowed("the private key that the certificate was made for"));
+            unfit(context, &path.key("key"), &reason);
             None
         }
     }
@@ -51,6 +51,32 @@ pub(super) fn authorities(context: &mut Context<'_>, path: &FieldPath, file: &Pa
         }
     }
     Some(Authorities { file, pem: kept.into() })
+}
+
+/// Loads a client's certificate and key, tried against each other; `None` where one of them is wrong, which has been
+/// reported then.
+pub(super) fn identity(context: &mut Context<'_>, path: &FieldPath, files: [&Path; 2]) -> Option<ClientIdentity> {
+    let [cert, key] = files.map(|file| context.locate(file));
+    let (mut chain_pem, mut key_pem) = (Vec::new(), Vec::new());
+    let chain = read(context, &path.key("cert_file"), &cert, |pem| {
+        chain_pem.extend_from_slice(pem);
+        certificates(pem)
+    });
+    let private = read(context, &path.key("key_file"), &key, |pem| {
+        key_pem.extend_from_slice(pem);
+        PrivateKeyDer::from_pem_slice(pem).ok()
+    });
+    let (chain, private) = (chain?, private?);
+    if let Err(reason) = CertifiedKey::from_der(chain, private, &rustls::crypto::ring::default_provider()) {
+        unfit(context, &path.key("key_file"), &reason);
+        return None;
+    }
+    Some(ClientIdentity { files: [cert, key], pem: Identity { chain: chain_pem, key: key_pem } })
+}
+
+fn unfit(context: &mut Context<'_>, path: &FieldPath, reason: &rustls::Error) {
+    let issue = Issue::new(Code::Conflict, &format!("the private key cannot serve this certificate: {reason}"));
+    context.fail(path, issue.allowed("the private key that the certificate was made for"));
 }
 
 /// Every certificate of a text in PEM; `None` where one is garbled or there is none.

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use self::choice::{budgets_json, facts_into, journal_json, millis, route_json, tenants_json, usd};
 use super::super::value::show_span;
 use super::{
-    Breaker, Cache, Flow, Hedge, HttpProvider, Key, LedgerSettings, Limits, Model, Money, OnDisconnect, Provider,
-    ProviderKind, Queue, RateLimit, Resolved, Target, TargetPrice, Tenant, Tls, Window,
+    Adapters, Breaker, Cache, Flow, Hedge, HttpProvider, Key, LedgerSettings, Limits, Model, Money, OnDisconnect,
+    Provider, ProviderKind, Queue, RateLimit, Resolved, Target, TargetPrice, Tenant, Tls, Trust, Window,
 };
 
 /// What stands in place of a secret: stars to show, a fingerprint to compare.
@@ -49,6 +49,7 @@ impl Resolved {
             "workers": self.workers,
             "tls": self.tls.as_ref().map(|tls| tls_json(tls, hide)),
             "providers": self.providers.iter().map(|provider| provider_json(provider, hide)).collect::<Vec<_>>(),
+            "adapters": adapters_json(&self.adapters, hide),
             "models": self.models.iter().map(model_json).collect::<Vec<_>>(),
             "routes": self.routes_json(),
             "keys": self.keys.iter().map(|key| key_json(key, &self.tenants, hide)).collect::<Vec<_>>(),
@@ -82,6 +83,16 @@ fn provider_json(provider: &Provider, hide: Hide) -> Value {
     let (name, kind) = (&*provider.name, provider.kind.label());
     match &provider.kind {
         ProviderKind::OpenAi(http) | ProviderKind::Ollama(http) => http_json(name, kind, http, hide),
+        ProviderKind::Grpc(grpc) => {
+            let mut told = json!({
+                "name": name,
+                "kind": kind,
+                "endpoints": grpc.endpoints.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "timeouts": timeouts_json(&grpc.timeouts),
+            });
+            trust_into(&mut told, &grpc.trust, hide);
+            told
+        }
         ProviderKind::Simulated(config) => json!({
             "name": name,
             "kind": kind,
@@ -90,6 +101,28 @@ fn provider_json(provider: &Provider, hide: Hide) -> Value {
             "settings": hide(format!("{config:?}").as_bytes()),
         }),
     }
+}
+
+fn adapters_json(adapters: &Adapters, hide: Hide) -> Value {
+    let mut told = json!({
+        "token": adapters.token.as_ref().map(|token| hide(token.expose().as_bytes())),
+        "report_every": show_span(adapters.report_every),
+        "silence": show_span(adapters.silence),
+    });
+    trust_into(&mut told, &adapters.trust, hide);
+    told
+}
+
+fn trust_into(told: &mut Value, trust: &Trust, hide: Hide) {
+    let Trust { authorities, identity } = trust;
+    let Value::Object(fields) = told else { return };
+    fields.insert("ca_file".to_owned(), json!(authorities.as_ref().map(|trusted| &trusted.file)));
+    fields.insert("authorities".to_owned(), json!(authorities.as_ref().map(|trusted| hide(&trusted.pem))));
+    let files = identity.as_ref().map(|identity| &identity.files);
+    fields.insert("cert_file".to_owned(), json!(files.map(|[cert, _]| cert)));
+    fields.insert("key_file".to_owned(), json!(files.map(|[_, key]| key)));
+    let identity = identity.as_ref().map(|identity| hide(&[&identity.pem.chain[..], &identity.pem.key].concat()));
+    fields.insert("identity".to_owned(), json!(identity));
 }
 
 fn http_json(name: &str, kind: &str, http: &HttpProvider, hide: Hide) -> Value {

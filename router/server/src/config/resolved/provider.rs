@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use atp_adapters::http_client::Identity;
+use atp_adapters::remote::client::Place;
 use atp_adapters::simulated::SimulatedConfig;
 use atp_adapters::vendors::{Vendor, Vendors};
 use atp_core::{Secret, Timeouts};
@@ -26,6 +28,8 @@ pub enum ProviderKind {
     OpenAi(HttpProvider),
     /// Over HTTP, by Ollama's API.
     Ollama(HttpProvider),
+    /// By adapters in processes of their own.
+    Grpc(GrpcProvider),
     /// Not at all: it is made up.
     Simulated(SimulatedConfig),
 }
@@ -37,6 +41,7 @@ impl ProviderKind {
         match self {
             Self::OpenAi(_) => "openai",
             Self::Ollama(_) => "ollama",
+            Self::Grpc(_) => "grpc",
             Self::Simulated(_) => "simulated",
         }
     }
@@ -46,9 +51,48 @@ impl ProviderKind {
     pub const fn http(&self) -> Option<&HttpProvider> {
         match self {
             Self::OpenAi(http) | Self::Ollama(http) => Some(http),
-            Self::Simulated(_) => None,
+            Self::Grpc(_) | Self::Simulated(_) => None,
         }
     }
+
+    /// The timers of a try where neither target nor model says otherwise.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        match self {
+            Self::OpenAi(http) | Self::Ollama(http) => http.timeouts,
+            Self::Grpc(grpc) => grpc.timeouts,
+            Self::Simulated(_) => Timeouts::default(),
+        }
+    }
+}
+
+/// A provider whose adapters run in processes of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrpcProvider {
+    /// Where they listen; those that register themselves come beside them.
+    pub endpoints: Vec<Place>,
+    /// How connections to them are secured, where they are.
+    pub trust: Trust,
+    /// The timers of a try where neither target nor model says otherwise.
+    pub timeouts: Timeouts,
+}
+
+/// Whom a client trusts, and as whom it is trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Trust {
+    /// Certificate authorities that are trusted beside the public ones.
+    pub authorities: Option<Authorities>,
+    /// The client's own certificate and key.
+    pub identity: Option<ClientIdentity>,
+}
+
+/// A client's certificate and key, known to belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// The files that they were read from.
+    pub files: [PathBuf; 2],
+    /// What they hold.
+    pub pem: Identity,
 }
 
 /// A provider behind HTTP.

@@ -1,0 +1,1 @@
+//! The fleet by its own calls.
