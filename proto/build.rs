@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use prost::Message;
 
 /// Every file that somebody imports from outside; what these import comes with them.
-const FILES: [&str; 2] = ["atp/adapter/v1/adapter.proto", "atp/adapter/v1/registry.proto"];
+const FILES: [&str; 3] =
+    ["atp/adapter/v1/adapter.proto", "atp/adapter/v1/registry.proto", "atp/router/v1/router.proto"];
 
 #[expect(clippy::disallowed_methods, reason = "cargo tells a build script by the environment where to write")]
 fn main() -> Result<(), Box<dyn Error>> {

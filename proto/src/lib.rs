@@ -11,5 +11,13 @@ pub mod adapter {
     }
 }
 
+/// The router, as its callers see it.
+pub mod router {
+    /// The first version.
+    pub mod v1 {
+        tonic::include_proto!("atp.router.v1");
+    }
+}
+
 /// What all the files declare, as protobuf's own descriptors: for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/atp.descriptors"));
