@@ -1,9 +1,10 @@
 //! The HTTP surface: which path is what, and how a request becomes an exchange.
 
-mod handle;
-mod native;
+pub(crate) mod asking;
+pub(crate) mod handle;
+pub(crate) mod native;
 mod routes;
-mod wishes;
+pub(crate) mod wishes;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -33,9 +34,9 @@ pub type Control = Arc<dyn Fn(&str) -> Option<Response<Bytes>> + Send + Sync>;
 #[derive(Clone)]
 pub struct Entrance(Arc<Inner>);
 
-struct Inner {
-    gateway: Arc<dyn Gateway>,
-    settings: Arc<ArcSwap<Settings>>,
+pub(crate) struct Inner {
+    pub(crate) gateway: Arc<dyn Gateway>,
+    pub(crate) settings: Arc<ArcSwap<Settings>>,
     control: Control,
     drain: Drain,
     routes: routes::Table,

@@ -1,10 +1,10 @@
 //! Answers on their way out: the one place that makes HTTP responses of replies and errors.
 
-mod value;
+pub(crate) mod value;
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use atp_core::answer::BoxBody;
 use atp_core::{Answer, Error, Notes, Reply, RequestId};
@@ -30,12 +30,12 @@ const CHOSEN: HeaderName = HeaderName::from_static("x-atp-chosen-model");
 const PLAN: HeaderName = HeaderName::from_static("x-atp-plan");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-atp-attempts");
 /// A header where the cost is known before the head goes out, else a trailer for who wants those.
-const COST: HeaderName = HeaderName::from_static("x-atp-cost-usd");
+pub(crate) const COST: HeaderName = HeaderName::from_static("x-atp-cost-usd");
 /// `hit` or `coalesced`, where no provider made the answer for this request.
 const CACHE: HeaderName = HeaderName::from_static("x-atp-cache");
 const QUEUED: HeaderName = HeaderName::from_static("x-atp-queued-ms");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-atp-overhead-us");
-const ERROR: HeaderName = HeaderName::from_static("x-atp-error");
+pub(crate) const ERROR: HeaderName = HeaderName::from_static("x-atp-error");
 
 /// What every answer to one request needs to know of it.
 #[derive(Debug, Clone)]
@@ -78,7 +78,12 @@ pub enum OutBody {
     Full(Option<Bytes>),
     /// Passed on as it arrives.
     Stream(Relay),
+    /// Made elsewhere, with what follows it.
+    Made(MadeBody),
 }
+
+/// A body that another part of the entrance makes.
+pub(crate) type MadeBody = Pin<Box<dyn Body<Data = Bytes, Error = Broken> + Send>>;
 
 impl OutBody {
     pub(crate) fn full(bytes: Bytes) -> Self {
@@ -115,7 +120,8 @@ pub(crate) fn bytes(content_type: &'static str, body: Bytes, asked: &Asked) -> R
 }
 
 impl Asked {
-    fn mark(&self, headers: &mut HeaderMap) {
+    /// Names the request in an answer's headers.
+    pub(crate) fn mark(&self, headers: &mut HeaderMap) {
         if let Ok(value) = HeaderValue::from_bytes(&self.id.to_ascii()) {
             headers.insert(REQUEST_ID, value);
         }
@@ -167,7 +173,13 @@ fn failure(error: &Error, tongue: Tongue) -> Response<OutBody> {
     response
 }
 
-fn notes(notes: &Notes, received: Instant, headers: &mut HeaderMap) {
+/// The router's own share of the time since `received`.
+pub(crate) fn overhead(notes: &Notes, received: Instant) -> Duration {
+    (clock::now() - received).saturating_sub(notes.waited).saturating_sub(notes.queued)
+}
+
+/// What the router tells beside an answer.
+pub(crate) fn notes(notes: &Notes, received: Instant, headers: &mut HeaderMap) {
     let mut put = |name: HeaderName, value: Option<HeaderValue>| {
         if let Some(value) = value {
             headers.insert(name, value);
@@ -183,8 +195,7 @@ fn notes(notes: &Notes, received: Instant, headers: &mut HeaderMap) {
     // A header only where there was a wait: most requests have none.
     let queued = (!notes.queued.is_zero()).then(|| notes.queued.as_micros().div_ceil(1_000) as u64);
     put(QUEUED, queued.and_then(value::number));
-    let own = (clock::now() - received).saturating_sub(notes.waited).saturating_sub(notes.queued);
-    put(OVERHEAD, value::number(own.as_micros() as u64));
+    put(OVERHEAD, value::number(overhead(notes, received).as_micros() as u64));
 }
 
 /// An answer's body on its way to the caller. Dropping it, as hyper does when the caller leaves,
@@ -241,7 +252,7 @@ impl Relay {
 
 /// An answer that broke off.
 #[derive(Debug)]
-pub struct Broken(Error);
+pub struct Broken(pub(crate) Error);
 
 impl std::fmt::Display for Broken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -259,6 +270,7 @@ impl Body for OutBody {
         let relay = match &mut *self {
             Self::Full(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Stream(relay) => relay,
+            Self::Made(body) => return body.as_mut().poll_frame(cx),
         };
         match relay.end {
             End::Open => {}
@@ -276,13 +288,14 @@ impl Body for OutBody {
         match self {
             Self::Full(bytes) => bytes.is_none(),
             Self::Stream(relay) => relay.end == End::Done,
+            Self::Made(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Stream(_) => SizeHint::default(),
+            Self::Stream(_) | Self::Made(_) => SizeHint::default(),
         }
     }
 }

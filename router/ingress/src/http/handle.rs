@@ -127,7 +127,7 @@ pub(super) fn model_card(inner: &Inner, head: &Parts, name: &str, asked: &Asked)
     }
 }
 
-pub(super) fn admit(inner: &Inner, headers: &HeaderMap) -> Result<(Arc<Caller>, Limits), Error> {
+pub(crate) fn admit(inner: &Inner, headers: &HeaderMap) -> Result<(Arc<Caller>, Limits), Error> {
     let settings = inner.settings.load();
     Ok((settings.keys.admit(headers)?, settings.limits.clone()))
 }
@@ -145,7 +145,7 @@ fn model(operation: Operation, fields: &Fields) -> Result<Arc<str>, Error> {
 
 /// Takes out what is between the caller and the router: credentials, hop-by-hop fields (RFC 9110,
 /// 7.6.1) and those that the next connection sets for itself.
-fn forwardable(mut headers: HeaderMap) -> HeaderMap {
+pub(crate) fn forwardable(mut headers: HeaderMap) -> HeaderMap {
     if let Some(named) = headers.remove(header::CONNECTION) {
         let named = named.to_str().unwrap_or_default().to_owned();
         for name in named.split(',').filter_map(|name| name.trim().parse::<HeaderName>().ok()) {

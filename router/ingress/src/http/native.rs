@@ -1,7 +1,7 @@
 //! The router's own endpoints: ask, plan, feedback, observe, decisions. An ask is a chat to everything behind this
 //! file: the same exchange on the same path, so that books, budgets and metrics hold; only its words differ.
 
-mod ask;
+pub(crate) mod ask;
 mod exchange;
 #[cfg(test)]
 mod tests;
@@ -119,7 +119,7 @@ async fn told(
 
 /// Whether the model that a caller names is the one that answered, where that is known: what is told of one model
 /// must not be learnt of another.
-fn matches(inner: &Inner, caller: &Caller, id: RequestId, model: &str) -> Result<(), Error> {
+pub(crate) fn matches(inner: &Inner, caller: &Caller, id: RequestId, model: &str) -> Result<(), Error> {
     let Some(decision) = inner.gateway.decision(caller, id) else { return Ok(()) };
     let used = decision.result.as_ref().and_then(|result| result.model.as_ref());
     match used.filter(|used| used.as_ref() != model) {

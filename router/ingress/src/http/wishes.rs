@@ -13,15 +13,15 @@ use http::header::{HeaderMap, HeaderValue};
 const SESSION_LONGEST: usize = 128;
 
 /// What a caller wishes.
-pub(super) struct Wishes {
-    pub(super) patience: Option<Duration>,
+pub(crate) struct Wishes {
+    pub(crate) patience: Option<Duration>,
     /// The class that it asks for; `None` leaves it that of the key.
-    pub(super) qos: Option<Qos>,
-    pub(super) session: Option<Arc<str>>,
-    pub(super) reuse: Reuse,
-    pub(super) restarts: Restarts,
+    pub(crate) qos: Option<Qos>,
+    pub(crate) session: Option<Arc<str>>,
+    pub(crate) reuse: Reuse,
+    pub(crate) restarts: Restarts,
     /// What the headers say about which model is to answer, over what the key says.
-    pub(super) hints: Option<Box<Hints>>,
+    pub(crate) hints: Option<Box<Hints>>,
 }
 
 impl Wishes {
@@ -29,7 +29,7 @@ impl Wishes {
     /// counts; of `cache-control`, all.
     ///
     /// One walk over the few headers that came costs less than asking for each by its name.
-    pub(super) fn read(headers: &HeaderMap, caller: &Caller) -> Result<Self, Error> {
+    pub(crate) fn read(headers: &HeaderMap, caller: &Caller) -> Result<Self, Error> {
         let mut wishes = Self {
             patience: None,
             qos: None,
@@ -80,24 +80,35 @@ fn qos(value: &HeaderValue, caller: &Caller) -> Result<Qos, Error> {
         let text = format!("x-atp-qos is {value:?}; it takes bronze, silver or gold");
         return Err(Error::caller(ErrorKind::InvalidRequest, text).with_param("x-atp-qos"));
     };
+    entitled("x-atp-qos", asked, caller)
+}
+
+/// The class that is asked for, where the key has it.
+pub(crate) fn entitled(field: &'static str, asked: Qos, caller: &Caller) -> Result<Qos, Error> {
     if asked > caller.qos {
         let text = format!(
-            "x-atp-qos asks for {}, and the key `{}` has {}; ask for that or a lower class, or set the key's `qos`",
+            "{field} asks for {}, and the key `{}` has {}; ask for that or a lower class, or set the key's `qos`",
             asked.label(),
             caller.key,
             caller.qos.label()
         );
-        return Err(Error::caller(ErrorKind::Permission, text).with_param("x-atp-qos"));
+        return Err(Error::caller(ErrorKind::Permission, text).with_param(field));
     }
     Ok(asked)
 }
 
 fn session(header: &'static str, value: &HeaderValue) -> Result<Arc<str>, Error> {
-    match value.to_str().map(str::trim) {
-        Ok(name) if (1..=SESSION_LONGEST).contains(&name.len()) => Ok(Arc::from(name)),
+    named_session(header, value.to_str().unwrap_or_default())
+}
+
+/// The name of a session, as a header or another field tells it.
+pub(crate) fn named_session(field: &'static str, name: &str) -> Result<Arc<str>, Error> {
+    let visible = |byte: u8| (0x20..0x7f).contains(&byte);
+    match name.trim() {
+        name if (1..=SESSION_LONGEST).contains(&name.len()) && name.bytes().all(visible) => Ok(Arc::from(name)),
         _ => {
-            let text = format!("{header} takes 1 to {SESSION_LONGEST} visible ASCII characters");
-            Err(Error::caller(ErrorKind::InvalidRequest, text).with_param(header))
+            let text = format!("{field} takes 1 to {SESSION_LONGEST} visible ASCII characters");
+            Err(Error::caller(ErrorKind::InvalidRequest, text).with_param(field))
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn name(name: &Arc<str>) -> Option<HeaderValue> {
 }
 
 /// A whole number.
-pub(super) fn number(value: u64) -> Option<HeaderValue> {
+pub(crate) fn number(value: u64) -> Option<HeaderValue> {
     // Nearly every answer is that of the first try's.
     if value == 1 {
         return Some(HeaderValue::from_static("1"));
@@ -48,7 +48,7 @@ pub(super) fn number(value: u64) -> Option<HeaderValue> {
 }
 
 /// Dollars with six decimals.
-pub(super) fn dollars(cost: MicroUsd) -> Option<HeaderValue> {
+pub(crate) fn dollars(cost: MicroUsd) -> Option<HeaderValue> {
     let mut text = Backwards::default();
     text.number(cost.0 % 1_000_000, 6);
     text.put(b'.');

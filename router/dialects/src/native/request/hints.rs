@@ -59,11 +59,19 @@ impl Hint {
     ///
     /// [`ErrorKind::Validation`] for a value that is not allowed; it names the header.
     pub fn put(self, value: &[u8], hints: &mut Hints) -> Result<(), Error> {
-        let header = self.header();
+        self.put_as(self.header(), value, hints)
+    }
+
+    /// Sets the hint where another field than its header tells it; `field` is that field's name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hint::put`]; it names the field.
+    pub fn put_as(self, field: &'static str, value: &[u8], hints: &mut Hints) -> Result<(), Error> {
         let text = std::str::from_utf8(value).unwrap_or_default().trim();
         let wrong = |takes: &str| {
-            let text = format!("{header} is {:?}; it takes {takes}", String::from_utf8_lossy(value));
-            Error::caller(ErrorKind::Validation, text).with_param(header)
+            let text = format!("{field} is {:?}; it takes {takes}", String::from_utf8_lossy(value));
+            Error::caller(ErrorKind::Validation, text).with_param(field)
         };
         match self {
             Self::Quality => {

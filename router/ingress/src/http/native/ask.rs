@@ -70,7 +70,7 @@ fn described(mut headers: HeaderMap, content_type: &'static str) -> HeaderMap {
 
 async fn in_one_piece(answer: Answer, known: &Known, asked: &Asked) -> Result<Answer, Error> {
     let Answer { headers, limits, mut body, .. } = answer;
-    let bytes = gathered(&mut body).await?;
+    let bytes = gathered(&mut body, LONGEST, too_long).await?;
     let report = body.report().clone();
     if let Some(failure) = report.failure {
         return Err(failure);
@@ -92,15 +92,15 @@ async fn in_one_piece(answer: Answer, known: &Known, asked: &Asked) -> Result<An
     Ok(Answer { status: StatusCode::OK, headers: described(headers, JSON), limits, body })
 }
 
-/// All bytes of a body; what was borrowed for it is given back with it.
-async fn gathered(body: &mut BoxBody) -> Result<Bytes, Error> {
+/// All bytes of a body that is no longer than `longest`; what was borrowed for it is given back with it.
+pub(crate) async fn gathered(body: &mut BoxBody, longest: usize, too_long: fn() -> Error) -> Result<Bytes, Error> {
     if let Some(bytes) = body.as_mut().take_full() {
         return Ok(bytes);
     }
     let mut whole = BytesMut::new();
     while let Some(piece) = std::future::poll_fn(|cx| Pin::as_mut(body).poll_chunk(cx)).await {
         whole.extend_from_slice(&piece?);
-        if whole.len() > LONGEST {
+        if whole.len() > longest {
             return Err(too_long());
         }
     }
