@@ -8,6 +8,7 @@ pub(crate) mod wishes;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,6 +24,7 @@ use rand::RngExt;
 
 use crate::clock;
 use crate::drain::{Drain, Phase};
+use crate::grpc::{self, Services};
 use crate::respond::{self, Asked, CORRELATION_ID, OutBody, REQUEST_ID, Tongue};
 use crate::settings::Settings;
 use routes::Route;
@@ -32,21 +34,46 @@ pub type Control = Arc<dyn Fn(&str) -> Option<Response<Bytes>> + Send + Sync>;
 
 /// The HTTP surface. Cheap to clone; every connection has one.
 #[derive(Clone)]
-pub struct Entrance(Arc<Inner>);
+pub struct Entrance {
+    inner: Arc<Inner>,
+    /// Who is at the other end of the connection, where that is known.
+    peer: Option<SocketAddr>,
+}
 
 pub(crate) struct Inner {
     pub(crate) gateway: Arc<dyn Gateway>,
     pub(crate) settings: Arc<ArcSwap<Settings>>,
     control: Control,
-    drain: Drain,
+    pub(crate) drain: Drain,
     routes: routes::Table,
+    pub(crate) grpc: grpc::Surface,
 }
 
 impl Entrance {
     /// Joins the surface to the one service behind it.
     #[must_use]
     pub fn new(gateway: Arc<dyn Gateway>, settings: Arc<ArcSwap<Settings>>, control: Control, drain: Drain) -> Self {
-        Self(Arc::new(Inner { gateway, settings, control, drain, routes: routes::Table::new() }))
+        Self::with_services(gateway, settings, control, drain, Services::new())
+    }
+
+    /// The same, with gRPC services beside the router's own.
+    #[must_use]
+    pub fn with_services(
+        gateway: Arc<dyn Gateway>,
+        settings: Arc<ArcSwap<Settings>>,
+        control: Control,
+        drain: Drain,
+        services: Services,
+    ) -> Self {
+        let grpc = grpc::Surface::new(services, &control, &drain);
+        let routes = routes::Table::new();
+        Self { inner: Arc::new(Inner { gateway, settings, control, drain, routes, grpc }), peer: None }
+    }
+
+    /// The surface as it is met by who is at the other end of one connection.
+    pub(crate) fn met_by(mut self, peer: SocketAddr) -> Self {
+        self.peer = Some(peer);
+        self
     }
 
     /// Answers one request. Its head is lent: what an async function owns is copied into its state,
@@ -56,27 +83,30 @@ impl Entrance {
             Ok(response) => response,
             Err(refused) => self.refuse(&refused, asked),
         };
-        if self.0.drain.phase() >= Phase::Leaving {
+        if self.inner.drain.phase() >= Phase::Leaving {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 
     async fn dispatch(&self, head: &mut Parts, body: Incoming, asked: &Asked) -> Result<Response<OutBody>, Refused> {
-        match self.0.routes.find(&head.method, head.uri.path()) {
+        match self.inner.routes.find(&head.method, head.uri.path()) {
             Route::Operation(operation, path) => {
-                let answer = handle::operation(&self.0, head, body, operation, path, asked);
+                let answer = handle::operation(&self.inner, head, body, operation, path, asked);
                 answer.await.map_err(Refused::of(operation))
             }
             Route::Raw { provider, rest } => {
                 let (provider, rest) = (Arc::from(provider), Arc::from(rest));
-                let answer = Box::pin(handle::raw(&self.0, head, body, provider, rest, asked));
+                let answer = Box::pin(handle::raw(&self.inner, head, body, provider, rest, asked));
                 answer.await.map_err(Refused::of(Operation::Raw))
             }
-            Route::Native(endpoint) => Ok(Box::pin(native::answer(&self.0, head, body, endpoint, asked)).await),
-            Route::Models => handle::models(&self.0, head, asked).map_err(Refused::from),
-            Route::Model(name) => handle::model_card(&self.0, head, name, asked).map_err(Refused::from),
+            Route::Native(endpoint) => Ok(Box::pin(native::answer(&self.inner, head, body, endpoint, asked)).await),
+            Route::Models => handle::models(&self.inner, head, asked).map_err(Refused::from),
+            Route::Model(name) => handle::model_card(&self.inner, head, name, asked).map_err(Refused::from),
             Route::WrongMethod(allowed) => Err(wrong_method(head, allowed).into()),
+            Route::Unknown if grpc::meant(&head.headers) => {
+                Box::pin(grpc::answer(&self.inner, head, body, asked, self.peer)).await.map_err(Refused::from)
+            }
             Route::Unknown => self.control(head).ok_or_else(|| unknown(head).into()),
         }
     }
@@ -85,11 +115,11 @@ impl Entrance {
         if head.method != http::Method::GET {
             return None;
         }
-        (self.0.control)(head.uri.path()).map(|response| response.map(OutBody::full))
+        (self.inner.control)(head.uri.path()).map(|response| response.map(OutBody::full))
     }
 
     fn refuse(&self, refused: &Refused, asked: &Asked) -> Response<OutBody> {
-        self.0.gateway.refused(refused.operation, &refused.error);
+        self.inner.gateway.refused(refused.operation, &refused.error);
         respond::refusal(&refused.error, asked, Tongue::OpenAi)
     }
 }

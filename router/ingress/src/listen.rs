@@ -128,7 +128,7 @@ impl Listener {
 
     async fn accepted(&self, accepted: io::Result<(TcpStream, SocketAddr)>) {
         match accepted {
-            Ok((tcp, _peer)) => self.start(tcp),
+            Ok((tcp, peer)) => self.start(tcp, peer),
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(error = %error, "cannot accept connections; trying again");
@@ -138,7 +138,7 @@ impl Listener {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a connection's task ends with its socket or with the drain")]
-    fn start(&self, tcp: TcpStream) {
+    fn start(&self, tcp: TcpStream, peer: SocketAddr) {
         let Some(place) = self.connections.enter() else {
             tracing::warn!(cap = self.connections.cap, "connection refused: limits.max_connections reached");
             // Who expects TLS would read the words as a broken handshake; for him it just ends.
@@ -148,7 +148,7 @@ impl Listener {
             return;
         };
         let connection = serve::Connection {
-            entrance: self.entrance.clone(),
+            entrance: self.entrance.clone().met_by(peer),
             wire: Arc::clone(&self.wire),
             tls: self.tls.clone(),
             drain: self.drain.clone(),

@@ -105,10 +105,7 @@ async fn told(
     let (caller, limits) = admit(inner, &head.headers)?;
     let mut intake = Intake::new(body, &head.headers, &limits, asked.received)?;
     let told = read(&intake::whole(&mut intake).await?)?;
-    if let Some(model) = &told.model {
-        matches(inner, &caller, told.observation.id, model)?;
-    }
-    inner.gateway.observe(&caller, &told.observation)?;
+    take(inner, &caller, &told)?;
     let message = match told.observation {
         atp_core::Observation { score: Some(_), .. } => "the score was taken",
         atp_core::Observation { better_than: Some(_), .. } => "the comparison was taken",
@@ -117,9 +114,17 @@ async fn told(
     Ok(json(&noted(message, &told.notes), asked))
 }
 
+/// Hands on what is told of an answer.
+pub(crate) fn take(inner: &Inner, caller: &Caller, told: &Told) -> Result<(), Error> {
+    if let Some(model) = &told.model {
+        matches(inner, caller, told.observation.id, model)?;
+    }
+    inner.gateway.observe(caller, &told.observation)
+}
+
 /// Whether the model that a caller names is the one that answered, where that is known: what is told of one model
 /// must not be learnt of another.
-pub(crate) fn matches(inner: &Inner, caller: &Caller, id: RequestId, model: &str) -> Result<(), Error> {
+fn matches(inner: &Inner, caller: &Caller, id: RequestId, model: &str) -> Result<(), Error> {
     let Some(decision) = inner.gateway.decision(caller, id) else { return Ok(()) };
     let used = decision.result.as_ref().and_then(|result| result.model.as_ref());
     match used.filter(|used| used.as_ref() != model) {
