@@ -11,4 +11,5 @@ pub mod client;
 mod frames;
 pub mod host;
 mod status;
+pub mod unary;
 mod values;

@@ -7,6 +7,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::adapter::AdapterArgs;
 use crate::ask::AskArgs;
 use crate::failure::Failure;
 use crate::load::LoadArgs;
@@ -39,6 +40,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the router.
     Up(UpArgs),
+    /// Run one provider as a process of its own, behind gRPC.
+    Adapter(Box<AdapterArgs>),
     /// Validate a configuration file without starting anything.
     Check(CheckArgs),
     /// Print the JSON schema of the configuration file.
@@ -73,7 +76,7 @@ impl Command {
             Self::Top(args) => args.json,
             Self::Replay(args) => args.json,
             Self::Version(args) => args.json,
-            Self::Up(_) | Self::Schema | Self::Completions(_) => false,
+            Self::Up(_) | Self::Adapter(_) | Self::Schema | Self::Completions(_) => false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `atp`: the one binary of ATP Router.
 
+mod adapter;
 mod args;
 mod ask;
 mod check;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
 fn run(command: &Command, term: &Terminal) -> Result<(), Failure> {
     match command {
         Command::Up(args) => up::run(args, term),
+        Command::Adapter(args) => adapter::run(args, term),
         Command::Check(args) => check::run(args, term),
         Command::Schema => schema::run(term),
         Command::Models(args) => models::run(args, term),

@@ -21,7 +21,8 @@ pub(crate) fn run(args: &UpArgs, term: &Terminal) -> Result<(), Failure> {
         .map_err(|error| not_started(&error, term))
 }
 
-fn not_started(error: &StartError, term: &Terminal) -> Failure {
+/// Why it did not start, as the terminal shows it.
+pub(crate) fn not_started(error: &StartError, term: &Terminal) -> Failure {
     if let StartError::Config(_) = error {
         term.note(error.render(colour(term.err)).trim_end());
         return Failure::silent(error.exit_code());

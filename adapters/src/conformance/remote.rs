@@ -47,7 +47,9 @@ async fn door(way: Way) -> (Door, Place) {
         Way::Unix => {
             let name = format!("atp-{}-{}.sock", std::process::id(), SOCKETS.fetch_add(1, Ordering::Relaxed));
             let path = std::env::temp_dir().join(name);
-            (Door::unix(path.clone()).await.unwrap(), Place::Socket(path))
+            let listener = host::claim(&path).await.unwrap();
+            let listener = tokio::net::UnixListener::from_std(listener).unwrap();
+            (Door::Unix(listener, path.clone()), Place::Socket(path))
         }
     }
 }

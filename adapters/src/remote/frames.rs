@@ -9,7 +9,6 @@ use atp_core::{Error, Payload, Rope};
 use atp_proto::adapter::v1::RequestHead;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http_body::{Body, Frame};
-#[cfg(test)]
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len, message};
 
@@ -26,7 +25,6 @@ const HEAD: u32 = 1;
 const BODY: u32 = 2;
 
 /// A whole message, ready to be sent.
-#[cfg(test)]
 pub(super) fn framed(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
     let mut out = BytesMut::with_capacity(PREFIX + length);

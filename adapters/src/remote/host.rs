@@ -20,7 +20,7 @@ use atp_proto::adapter::v1::CapabilitiesResponse;
 
 pub use exchange::chat;
 pub use health::Health;
-pub use listen::{Door, Settings, serve};
+pub use listen::{Door, Settings, claim, serve};
 
 /// What a request will use, as far as somebody can tell before anybody is asked.
 #[derive(Debug, Clone, Default, PartialEq)]

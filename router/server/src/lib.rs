@@ -1,5 +1,6 @@
 //! The server: configuration, composition, reload, drain. It holds no decision of the request path.
 
+mod adapter;
 mod books;
 #[cfg(test)]
 mod catalogue;
@@ -22,6 +23,8 @@ mod tasks;
 mod tls;
 mod workers;
 
+pub use adapter::{AdapterSource, AdapterStart, AdapterStarted, run_adapter};
+pub use atp_core::Secret;
 pub use reload::load;
 pub use routes::{LoadedRoute, load_routes};
 pub use run::run;

@@ -82,7 +82,15 @@ pub fn load(file: Option<&std::path::Path>) -> Result<Resolved, crate::config::C
     load_with(file, &[])
 }
 
-/// The same, and what adapters that have registered add.
+/// Reads a text as if it were a file.
+///
+/// # Errors
+/// Every problem, each with its place.
+pub(crate) fn load_text(text: &str) -> Result<Resolved, crate::config::ConfigErrors> {
+    crate::config::load_str(text, std::path::Path::new("arguments"), &ProcessEnv, &VendorRow::shipped())
+}
+
+/// Reads the configuration, and what adapters that have registered add.
 ///
 /// # Errors
 /// Every problem, each with its place.
@@ -119,6 +127,11 @@ fn concerns(event: &notify::Event, names: &[OsString]) -> bool {
 impl Watch {
     /// Starts watching. Where the system refuses, SIGHUP still works, and the log says so.
     pub(crate) fn start(config: &Resolved) -> Self {
+        Self::on(&config.watched)
+    }
+
+    /// Starts watching these files.
+    pub(crate) fn on(files: &[PathBuf]) -> Self {
         let (tell, changed) = mpsc::channel(1);
         let names = Arc::<ArcSwap<Vec<OsString>>>::default();
         let wanted = Arc::clone(&names);
@@ -131,16 +144,20 @@ impl Watch {
         let watcher =
             watcher.inspect_err(|error| tracing::warn!(%error, "files are not watched; reload by SIGHUP")).ok();
         let mut watch = Self { watcher, changed, unsettled: false, folders: Vec::new(), names };
-        watch.follow(config);
+        watch.turn_to(files);
         watch
     }
 
     /// Watches the folders of the files that this configuration was read from.
     pub(crate) fn follow(&mut self, config: &Resolved) {
-        let names = config.watched.iter().filter_map(|file| file.file_name()).map(ToOwned::to_owned);
+        self.turn_to(&config.watched);
+    }
+
+    fn turn_to(&mut self, files: &[PathBuf]) {
+        let names = files.iter().filter_map(|file| file.file_name()).map(ToOwned::to_owned);
         self.names.store(Arc::new(names.collect()));
         let Some(watcher) = &mut self.watcher else { return };
-        for file in &config.watched {
+        for file in files {
             let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.map_or_else(|| PathBuf::from("."), std::path::Path::to_path_buf);
             if self.folders.contains(&folder) {

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use atp_core::port::Gateway;
 use atp_dialects::openai;
 use atp_ingress::listen::{Connections, Wire};
-use atp_ingress::{Drain, Entrance};
+use atp_ingress::{Drain, Entrance, Services};
 use atp_pipeline::metrics::Registrar;
 use atp_pipeline::{Parts, Pipeline, PipelineMetrics};
 use atp_store::{Desk, LedgerStore};
@@ -23,7 +23,7 @@ use crate::clock;
 use crate::config::Resolved;
 use crate::config::resolved::LogFormat;
 use crate::control::Running;
-use crate::fleet::{Counts, Fleet, Terms};
+use crate::fleet::{Counts, Fleet, Terms, service as registry};
 use crate::gauges::Gauges;
 use crate::knowledge::KnowledgeFile;
 use crate::leave::Leaving;
@@ -53,7 +53,7 @@ pub fn run(start: Start, started: &mut dyn FnMut(&Started)) -> Result<(), StartE
     runtime.block_on(house.serve(started))
 }
 
-fn start_logs(config: &Resolved) -> Result<Logs, StartError> {
+pub(crate) fn start_logs(config: &Resolved) -> Result<Logs, StartError> {
     let format = match config.logs.format {
         LogFormat::Json => atp_telemetry::Format::Json,
         LogFormat::Pretty if std::io::stderr().is_terminal() => atp_telemetry::Format::Coloured,
@@ -119,7 +119,8 @@ impl House {
         });
         let gateway: Arc<dyn Gateway> = Arc::new(pipeline.clone());
         let health = health(Arc::clone(&control), metrics_on_router_port);
-        let entrance = Entrance::new(gateway, Arc::clone(&settings), health, drain.clone());
+        let services = Services::new().with(registry::service(fleet.clone()));
+        let entrance = Entrance::with_services(gateway, Arc::clone(&settings), health, drain.clone(), services);
         let plan = Plan { entrance, wire, tls: acceptor, connections: connections.clone(), drain };
         let workers = Workers::start(workers, listen, &plan).map_err(StartError::bind(listen, "listen"))?;
         let store = Arc::clone(&books.store);

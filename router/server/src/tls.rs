@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use rustls::ServerConfig;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 /// The certificate in force. Handshakes read it; a reload replaces it; connections that are open
@@ -31,11 +31,28 @@ impl ResolvesServerCert for Certificate {
 /// # Errors
 /// The TLS library refuses its own defaults.
 pub(crate) fn acceptor(certificate: Arc<Certificate>) -> Result<TlsAcceptor, rustls::Error> {
+    let config = builder()?.with_no_client_auth().with_cert_resolver(certificate);
+    Ok(offering(config, &[b"h2", b"http/1.1"]))
+}
+
+/// An acceptor that offers HTTP/2 alone, to clients that these authorities vouch for.
+///
+/// # Errors
+/// The authorities cannot be used.
+pub(crate) fn acceptor_for(certificate: Arc<Certificate>, clients: RootCertStore) -> Result<TlsAcceptor, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(certificate);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(clients), provider).build();
+    let verifier = verifier.map_err(|error| error.to_string())?;
+    let builder = builder().map_err(|error| error.to_string())?;
+    Ok(offering(builder.with_client_cert_verifier(verifier).with_cert_resolver(certificate), &[b"h2"]))
+}
+
+fn builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
+}
+
+fn offering(mut config: ServerConfig, protocols: &[&[u8]]) -> TlsAcceptor {
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
 }

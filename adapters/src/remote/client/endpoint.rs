@@ -70,7 +70,7 @@ impl Place {
         Ok(Self::Url(url.trim_end_matches('/').to_owned()))
     }
 
-    fn origin(&self) -> Result<Origin, OriginError> {
+    pub(in super::super) fn origin(&self) -> Result<Origin, OriginError> {
         match self {
             Self::Url(url) => Origin::parse(url),
             Self::Socket(path) => Ok(Origin::of_socket(path)),

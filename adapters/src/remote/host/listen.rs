@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,20 +50,20 @@ pub enum Door {
     Unix(UnixListener, PathBuf),
 }
 
-impl Door {
-    /// Opens a socket in the file system. A file that a process which is gone has left behind is put out of the way.
-    ///
-    /// # Errors
-    /// The path cannot be used, or somebody listens there.
-    pub async fn unix(path: PathBuf) -> io::Result<Self> {
-        if path.exists() {
-            if tokio::net::UnixStream::connect(&path).await.is_ok() {
-                return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there"));
-            }
-            std::fs::remove_file(&path)?;
+/// Opens a socket in the file system. A file that a process which is gone has left behind is put out of the way.
+///
+/// # Errors
+/// The path cannot be used, or somebody listens there.
+pub async fn claim(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+    if path.exists() {
+        if tokio::net::UnixStream::connect(path).await.is_ok() {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there"));
         }
-        UnixListener::bind(&path).map(|listener| Self::Unix(listener, path))
+        std::fs::remove_file(path)?;
     }
+    let listener = std::os::unix::net::UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 impl Drop for Door {
