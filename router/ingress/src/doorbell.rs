@@ -14,12 +14,13 @@ thread_local! {
 }
 
 /// What keeps the bells of this thread.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Default)]
 enum Hand {
+    #[default]
     Off,
     On,
-    /// On, and a bell would have rung.
-    Struck,
+    /// On, and this bell would have rung.
+    Struck(Waker),
 }
 
 /// The waker of an HTTP/1.1 connection's task. HTTP/2 must not have one: there the halves are tasks
@@ -39,16 +40,17 @@ impl Wake for Doorbell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        match HAND.get() {
+        match HAND.take() {
             Hand::Off => self.0.wake_by_ref(),
-            Hand::On | Hand::Struck => HAND.set(Hand::Struck),
+            Hand::On | Hand::Struck(_) => HAND.set(Hand::Struck(self.0.clone())),
         }
     }
 }
 
-/// Does `work` while no bell of this thread rings; tells whether one would have rung. Whoever calls it
-/// rings then, where there is something to come for.
-pub(crate) fn muffled<T>(work: impl FnOnce() -> T) -> (T, bool) {
+/// Does `work` while no bell of this thread rings; tells which one would have rung. Whoever calls it
+/// rings that one then, where there is something to come for: the task that does the work is not always
+/// the connection's own, because an upload towards HTTP/2 is read by a task beside it.
+pub(crate) fn muffled<T>(work: impl FnOnce() -> T) -> (T, Option<Waker>) {
     /// Takes the hand off also where `work` panics: one connection's end must not silence all others.
     struct Lift;
     impl Drop for Lift {
@@ -59,9 +61,12 @@ pub(crate) fn muffled<T>(work: impl FnOnce() -> T) -> (T, bool) {
     HAND.set(Hand::On);
     let lift = Lift;
     let done = work();
-    let struck = HAND.get() == Hand::Struck;
+    let struck = HAND.take();
     drop(lift);
-    (done, struck)
+    match struck {
+        Hand::Struck(bell) => (done, Some(bell)),
+        Hand::Off | Hand::On => (done, None),
+    }
 }
 
 #[cfg(test)]
@@ -85,11 +90,14 @@ mod tests {
         let bell = Doorbell::of(&Waker::from(Arc::clone(&count)));
         bell.wake_by_ref();
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
-        assert_eq!(muffled(|| bell.wake_by_ref()), ((), true));
-        assert_eq!(muffled(|| 7), (7, false));
+        let ((), struck) = muffled(|| bell.wake_by_ref());
+        assert!(muffled(|| 7).1.is_none());
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
-        bell.wake();
+        // The bell that is rung is that of the connection, whichever task does the work.
+        struck.unwrap().wake();
         assert_eq!(count.0.load(Ordering::Relaxed), 2);
+        bell.wake();
+        assert_eq!(count.0.load(Ordering::Relaxed), 3);
     }
 
     #[test]

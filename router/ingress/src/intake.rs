@@ -58,9 +58,9 @@ where
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         let body = Pin::new(&mut self.body);
         let (polled, struck) = muffled(|| body.poll_frame(cx));
-        if struck && !self.body.is_end_stream() {
+        if let Some(bell) = struck.filter(|_| !self.body.is_end_stream()) {
             // The connection waits for room to read on.
-            cx.waker().wake_by_ref();
+            bell.wake();
         }
         if let Poll::Ready(frame) = polled {
             self.timer = None;
