@@ -167,7 +167,8 @@ class Router(Process):
         )
         command = [binary("ATP_BIN", "atp"), "up", "-c", str(self.config)]
         super().__init__(command, folder / "router.log", environment(**(env or {})), folder)
-        self.wait_for(lambda: get(f"{self.url}/readyz")[0] == 200, "atp up")
+        # The admin port is in the clear also where callers connect with TLS.
+        self.wait_for(lambda: get(f"{self.admin_url}/readyz")[0] == 200, "atp up")
 
     def metrics(self) -> dict[str, float]:
         """Every sample of `/metrics`, by its name with labels."""
