@@ -6,6 +6,7 @@
 //! with its spread, and the ratio to nginx of the same run.
 
 mod gateway;
+mod hop;
 mod interrupt;
 mod measure;
 mod memory;
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use gateway::{Entry, Gateway, Kind, start_upstream};
+use gateway::{Entry, Gateway, Kind, Way, start_upstream};
 use interrupt::Interrupt;
 use scenario::{ROWS, Row, Slice};
 
@@ -51,10 +52,21 @@ pub struct Options {
     pub streams: usize,
     /// How long after the load memory is looked at again.
     pub settle: Duration,
+    /// Whether each router is measured with its provider in an adapter's process too.
+    pub hops: Hops,
     /// Whether system calls per request are counted too, by `perf`.
     pub syscalls: Syscalls,
     /// The core of each gateway, and the core of the far sides.
     pub cores: (usize, usize),
+}
+
+/// Whether adapters in processes of their own are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hops {
+    /// By a Unix socket and by TCP.
+    Measured,
+    /// Not.
+    Left,
 }
 
 /// Whether system calls are counted.
@@ -85,6 +97,11 @@ impl Options {
         entries.push(Entry { name: "bare hyper".to_owned(), kind: Kind::BareHyper(self.programs.join("bare-hyper")) });
         for (name, path) in &self.atp {
             entries.push(Entry { name: name.clone(), kind: Kind::Atp(path.clone()) });
+            for (way, label) in [(Way::Unix, "unix"), (Way::Tcp, "tcp")] {
+                if self.hops == Hops::Measured {
+                    entries.push(Entry { name: hop::name(name, label), kind: Kind::Hop(path.clone(), way) });
+                }
+            }
         }
         entries
     }

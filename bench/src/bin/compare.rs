@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use atp_bench::compare::{Options, Syscalls, run, table};
+use atp_bench::compare::{Hops, Options, Syscalls, run, table};
 use clap::Parser;
 
 /// Compares gateways: processor time, throughput, latency and memory, with ratios to nginx.
@@ -41,6 +41,9 @@ struct Arguments {
     /// Seconds after the load at which memory is looked at again.
     #[arg(long)]
     settle: Option<f64>,
+    /// Measure each router with its provider in an adapter's process too.
+    #[arg(long)]
+    hop: bool,
     /// Count system calls per request too, with perf.
     #[arg(long)]
     syscalls: bool,
@@ -101,6 +104,7 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
         rate: arguments.rate,
         streams: count(arguments.streams, 1000, 5000).clamp(1, 9000),
         settle: seconds(arguments.settle, 1.0, 10.0)?.min(Duration::from_secs(120)),
+        hops: if arguments.hop { Hops::Measured } else { Hops::Left },
         syscalls: if arguments.syscalls { Syscalls::Counted } else { Syscalls::Left },
         cores: (arguments.gateway_core, arguments.far_core),
     })

@@ -31,6 +31,17 @@ pub(super) enum Kind {
     BareHyper(PathBuf),
     /// `atp up -c FILE` of a binary.
     Atp(PathBuf),
+    /// The same, with the provider in an adapter's process: both of them are measured.
+    Hop(PathBuf, Way),
+}
+
+/// How a router reaches its adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By a Unix socket.
+    Unix,
+    /// By TCP on the loopback interface.
+    Tcp,
 }
 
 /// A gateway to start: its name in the table and what it is.
@@ -46,6 +57,8 @@ pub(super) struct Gateway {
     /// Base URL with the version.
     pub(super) url: String,
     child: Option<Child>,
+    /// The adapter's process, where there is one.
+    beside: Option<Child>,
     pub(super) tree: Option<Tree>,
     /// Its configuration and log; removed last.
     directory: tempfile::TempDir,
@@ -56,16 +69,33 @@ impl Gateway {
         let directory = tempfile::Builder::new().prefix("atp-compare-").tempdir()?;
         let name = entry.name.clone();
         let listen = free_address()?;
+        let mut beside = None;
         let command = match &entry.kind {
             Kind::Direct => {
-                return Ok(Self { name, url: format!("http://{upstream}/v1"), child: None, tree: None, directory });
+                return Ok(Self {
+                    name,
+                    url: format!("http://{upstream}/v1"),
+                    child: None,
+                    beside: None,
+                    tree: None,
+                    directory,
+                });
             }
             Kind::Nginx(binary) => nginx(binary, directory.path(), listen, upstream)?,
             Kind::BareHyper(binary) => bare_hyper(binary, listen, upstream),
-            Kind::Atp(binary) => atp(binary, directory.path(), listen, upstream)?,
+            Kind::Atp(binary) => {
+                let provider = format!("{{ kind: openai, base_url: \"http://{upstream}/v1\", api_key: \"secret\" }}");
+                atp(binary, directory.path(), listen, &provider)?
+            }
+            Kind::Hop(binary, way) => {
+                let (adapter, place) = adapter(binary, directory.path(), *way, upstream)?;
+                beside = Some(spawn(adapter, directory.path(), "adapter.log", core).context("start an adapter")?);
+                atp(binary, directory.path(), listen, &format!("{{ kind: grpc, endpoint: \"{place}\" }}"))?
+            }
         };
-        let child = spawn(command, directory.path(), core).with_context(|| format!("start {name}"))?;
-        let mut gateway = Self { name, url: format!("http://{listen}/v1"), child: Some(child), tree: None, directory };
+        let child = spawn(command, directory.path(), "log", core).with_context(|| format!("start {name}"))?;
+        let url = format!("http://{listen}/v1");
+        let mut gateway = Self { name, url, child: Some(child), beside, tree: None, directory };
         gateway.wait_until_ready(listen)?;
         Ok(gateway)
     }
@@ -85,7 +115,8 @@ impl Gateway {
         }
         // Workers start after the listener; one more moment and all are there.
         pause(Duration::from_millis(100));
-        self.tree = Some(Tree::of(child.id()));
+        let roots = [child.id()].into_iter().chain(self.beside.as_ref().map(Child::id));
+        self.tree = Some(Tree::of(roots.collect()));
         Ok(())
     }
 
@@ -100,7 +131,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
+        for child in [&mut self.child, &mut self.beside].into_iter().flatten() {
             end(child);
         }
     }
@@ -161,8 +192,8 @@ impl Drop for Upstream {
     }
 }
 
-fn spawn(mut command: Command, directory: &Path, core: usize) -> io::Result<Child> {
-    let log = fs::File::create(directory.join("log"))?;
+fn spawn(mut command: Command, directory: &Path, log: &str, core: usize) -> io::Result<Child> {
+    let log = fs::File::create(directory.join(log))?;
     command.current_dir(directory).stdout(log.try_clone()?).stderr(log).stdin(Stdio::piped());
     pin::with_core(core, || command.spawn())
 }
@@ -174,7 +205,7 @@ fn free_address() -> io::Result<SocketAddr> {
 
 fn log_end(directory: &Path) -> String {
     let mut text = String::new();
-    for name in ["log", "error.log"] {
+    for name in ["log", "error.log", "adapter.log"] {
         if let Ok(mut file) = fs::File::open(directory.join(name)) {
             // What cannot be read is left out of the message.
             let _ = file.read_to_string(&mut text);
@@ -205,8 +236,20 @@ fn nginx(binary: &Path, directory: &Path, listen: SocketAddr, upstream: SocketAd
     Ok(command)
 }
 
+/// An adapter of one thread before the upstream, and where it listens.
+fn adapter(binary: &Path, directory: &Path, way: Way, upstream: SocketAddr) -> io::Result<(Command, String)> {
+    let place = match way {
+        Way::Unix => format!("unix:{}/adapter.sock", directory.display()),
+        Way::Tcp => free_address()?.to_string(),
+    };
+    let mut command = Command::new(binary);
+    command.args(["adapter", "openai", "--base-url", &format!("http://{upstream}/v1"), "--set", "api_key=secret"]);
+    command.args(["--listen", &place]);
+    Ok((command, place))
+}
+
 /// Everything that costs is on: a key, a rate limit for it, prices, the ledger, a name for every model.
-fn atp(binary: &Path, directory: &Path, listen: SocketAddr, upstream: SocketAddr) -> io::Result<Command> {
+fn atp(binary: &Path, directory: &Path, listen: SocketAddr, provider: &str) -> io::Result<Command> {
     let admin = free_address()?;
     let models = super::scenario::MODELS
         .iter()
@@ -217,7 +260,7 @@ fn atp(binary: &Path, directory: &Path, listen: SocketAddr, upstream: SocketAddr
 admin: {{ listen: {admin} }}
 workers: 1
 providers:
-  up: {{ kind: openai, base_url: \"http://{upstream}/v1\", api_key: \"secret\" }}
+  up: {provider}
 keys:
   - {{ name: bench, key: \"{API_KEY}\" }}
 limits: {{ rps: {{ rate: 1000000, burst: 1000000 }} }}

@@ -49,16 +49,16 @@ pub struct Memory {
     pub peak: u64,
 }
 
-/// A process and its descendants, as they were when last looked for.
+/// Processes and their descendants, as they were when last looked for.
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
-    root: u32,
+    roots: Vec<u32>,
     pub(super) members: Vec<u32>,
 }
 
 impl Tree {
-    pub(super) fn of(root: u32) -> Self {
-        let mut tree = Self { root, members: vec![root] };
+    pub(super) fn of(roots: Vec<u32>) -> Self {
+        let mut tree = Self { members: roots.clone(), roots };
         tree.refresh();
         tree
     }
@@ -66,7 +66,7 @@ impl Tree {
     /// Looks again who belongs to it: servers start their workers after they start.
     pub(super) fn refresh(&mut self) {
         let parents: Vec<(u32, u32)> = numbers("/proc").filter_map(|pid| Some((pid, parent(pid)?))).collect();
-        self.members = vec![self.root];
+        self.members.clone_from(&self.roots);
         let mut at = 0;
         while let Some(&member) = self.members.get(at) {
             self.members.extend(parents.iter().filter(|(_, parent)| *parent == member).map(|(pid, _)| *pid));
@@ -94,12 +94,10 @@ impl Tree {
     }
 
     pub(super) fn memory(&self) -> Memory {
-        self.members.iter().fold(Memory::default(), |sum, pid| {
-            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            Memory {
-                resident: sum.resident + labelled(&status, "VmRSS:"),
-                peak: sum.peak + labelled(&status, "VmHWM:"),
-            }
+        let members = self.members.iter().map(|pid| memory(*pid));
+        members.fold(Memory::default(), |sum, one| Memory {
+            resident: sum.resident + one.resident,
+            peak: sum.peak + one.peak,
         })
     }
 
@@ -110,8 +108,13 @@ impl Tree {
 
     pub(super) fn is_alive(&self) -> bool {
         // A zombie has no memory map, so its status has no such line.
-        self.memory().resident > 0
+        self.roots.iter().all(|root| self::memory(*root).resident > 0)
     }
+}
+
+fn memory(pid: u32) -> Memory {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    Memory { resident: labelled(&status, "VmRSS:"), peak: labelled(&status, "VmHWM:") }
 }
 
 /// The entries of a directory that are numbers: processes, or threads of one.
@@ -154,7 +157,7 @@ mod tests {
 
     #[test]
     fn this_process_is_seen_at_work() {
-        let tree = Tree::of(std::process::id());
+        let tree = Tree::of(vec![std::process::id()]);
         assert!(tree.is_alive());
         assert!(tree.memory().peak >= tree.memory().resident / 2);
         let before = tree.used();
@@ -170,7 +173,7 @@ mod tests {
     #[test]
     fn a_child_belongs_to_the_tree_and_leaves_it() {
         let mut child = std::process::Command::new("sleep").arg("30").spawn().expect("sleep exists");
-        let mut tree = Tree::of(std::process::id());
+        let mut tree = Tree::of(vec![std::process::id()]);
         assert!(tree.members.contains(&child.id()));
         child.kill().expect("ours to end");
         child.wait().expect("it ends");

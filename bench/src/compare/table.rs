@@ -45,6 +45,7 @@ pub fn table(comparison: &Comparison) -> String {
     if !comparison.memory.is_empty() {
         memory(&mut text, comparison);
     }
+    super::hop::told(&mut text, comparison);
     aims(&mut text, comparison);
     disturbance(&mut text, comparison);
     text
