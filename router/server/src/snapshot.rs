@@ -167,6 +167,11 @@ mod tests {
 
     use super::*;
 
+    fn wired(config: &Resolved) -> Vec<Wired> {
+        let fleet = crate::fleet::Fleet::offline(config).unwrap();
+        crate::providers::wire(&config.providers, &[], &crate::providers::With { workers: 1, fleet: &fleet }).unwrap()
+    }
+
     /// A configuration of a simulated model and what else the text says.
     fn resolved(more: &str) -> Resolved {
         let text = format!(
@@ -204,7 +209,7 @@ mod tests {
              hedge: { extra: 8% }\n    coalesce: true\n    on_cut: restart\n    cache: { ttl: 1m, max_bytes: 1MiB }\n\
              keys: [ { name: a, key: aaaaaaaaaaaaaaaaaaaa, tenant: t, weight: 2.5 } ]\n",
         );
-        let wired = crate::providers::wire(&config.providers, &[], 1).unwrap();
+        let wired = wired(&config);
         let told = pipeline(&config, &wired, Moment { version: 1, created: 0, spent: Vec::new() });
         let model = &told.models[1];
         let second = Duration::from_secs(1);
@@ -233,7 +238,7 @@ mod tests {
              - { name: b, key: bbbbbbbbbbbbbbbbbbbb }\ntenants: { b: { budget: { tokens: 5, per: hour } } }\n\
              limits: { session_budget: { tokens: 9 } }\n",
         );
-        let wired = crate::providers::wire(&config.providers, &[], 1).unwrap();
+        let wired = wired(&config);
         let told = pipeline(&config, &wired, Moment { version: 1, created: 0, spent: Vec::new() });
         assert_eq!(told.models[1].facts.quality, Some(0.9));
         let routes: Vec<_> = told.routes.iter().map(|route| (&*route.name, route.listed)).collect();

@@ -67,7 +67,7 @@ fn a_key_is_read_from_a_variable_or_a_file_anew_each_time() {
          d: {{ kind: openai, base_url: \"http://h\", api_key: \"Bearer-${{KEY}}\", headers: {{ x-a: \"${{KEY}}\" }} }}\n"
     );
     std::fs::write(&file, text).unwrap();
-    let load = |key: &str| load_file(&file, &env(&[("KEY", key)]), &vendors()).unwrap();
+    let load = |key: &str| load_file(&file, &env(&[("KEY", key)]), &vendors(), &[]).unwrap();
     let key = |resolved: &Resolved, name: &str| http(resolved, name).api_key.clone().unwrap().expose().to_owned();
     let first = load("one");
     assert_eq!([key(&first, "b"), key(&first, "c"), key(&first, "d")], ["first", "one", "Bearer-one"]);
@@ -193,14 +193,14 @@ fn a_certificate_is_tried_against_its_key() {
     write("key.pem", &one.signing_key.serialize_pem());
     write("other.pem", &other.signing_key.serialize_pem());
     write("atp.yaml", &format!("{UP}tls: {{ cert: cert.pem, key: key.pem }}\n"));
-    let resolved = load_file(&file, &no_env(), &[]).unwrap();
+    let resolved = load_file(&file, &no_env(), &[], &[]).unwrap();
     assert_eq!(resolved.tls.as_ref().unwrap().certified.cert.len(), 1);
     assert_eq!(resolved.watched.len(), 3);
     write("atp.yaml", &format!("{UP}tls: {{ cert: cert.pem, key: other.pem }}\n"));
-    let errors = load_file(&file, &no_env(), &[]).unwrap_err();
+    let errors = load_file(&file, &no_env(), &[], &[]).unwrap_err();
     assert_eq!((errors.errors()[0].code, errors.errors()[0].field.as_str()), (Code::Conflict, "tls.key"));
     write("atp.yaml", &format!("{UP}tls: {{ cert: cert.pem, key: cert.pem }}\n"));
-    let errors = load_file(&file, &no_env(), &[]).unwrap_err();
+    let errors = load_file(&file, &no_env(), &[], &[]).unwrap_err();
     assert_eq!((errors.errors()[0].code, errors.errors()[0].field.as_str()), (Code::BadValue, "tls.key"));
 }
 
@@ -214,16 +214,16 @@ fn the_authorities_of_a_provider_are_read_and_watched() {
     let up = |url: &str| format!("providers:\n  up: {{ kind: openai, base_url: \"{url}\", ca_file: ca.pem }}\n");
     write("ca.pem", &(one.cert.pem() + &other.cert.pem()));
     write("atp.yaml", &up("https://localhost:9100/v1"));
-    let resolved = load_file(&file, &no_env(), &[]).unwrap();
+    let resolved = load_file(&file, &no_env(), &[], &[]).unwrap();
     let authorities = resolved.providers[0].kind.http().unwrap().authorities.clone().unwrap();
     assert_eq!(authorities.pem.as_ref(), (one.cert.pem() + &other.cert.pem()).as_bytes());
     assert_eq!(resolved.watched, [file.clone(), folder.path().join("ca.pem")]);
     write("ca.pem", &one.cert.pem());
-    let rotated = load_file(&file, &no_env(), &[]).unwrap();
+    let rotated = load_file(&file, &no_env(), &[], &[]).unwrap();
     assert_eq!(Resolved::describe_changes(&resolved, &rotated), ["providers.up.authorities: changed"]);
     assert!(!rotated.redacted_json().to_string().contains("BEGIN CERTIFICATE"));
     write("atp.yaml", &up("http://localhost:9100/v1"));
-    let plain = load_file(&file, &no_env(), &[]).unwrap();
+    let plain = load_file(&file, &no_env(), &[], &[]).unwrap();
     let said = |config: &Resolved| config.warnings.iter().any(|line| line.contains("`up` is reached without TLS"));
     assert!(said(&plain) && !said(&rotated), "{:?}", plain.warnings);
 }
@@ -246,7 +246,7 @@ fn authorities_that_are_none_are_refused_at_their_place() {
         if let Some(content) = content {
             std::fs::write(&ca, content).unwrap();
         }
-        let errors = load_file(&file, &no_env(), &[]).unwrap_err();
+        let errors = load_file(&file, &no_env(), &[], &[]).unwrap_err();
         let [error] = errors.errors() else { panic!("{errors}") };
         assert_eq!((error.code, error.field.as_str()), (code, "providers.up.ca_file"), "{error}");
         assert_eq!((error.line, error.column), (Some(2), Some(66)), "{error}");

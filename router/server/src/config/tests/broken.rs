@@ -101,7 +101,7 @@ fn colour_is_only_what_it_is_asked_for() {
 
 #[test]
 fn a_missing_file_is_told_by_its_path() {
-    let errors = load_file(Path::new("/does/not/exist.yaml"), &no_env(), &[]).unwrap_err();
+    let errors = load_file(Path::new("/does/not/exist.yaml"), &no_env(), &[], &[]).unwrap_err();
     let [error] = errors.errors() else { panic!("{errors}") };
     assert_eq!((error.code, error.source.as_str(), error.line), (Code::File, "/does/not/exist.yaml", None));
 }
@@ -111,7 +111,7 @@ fn bytes_that_are_not_text_are_told_by_their_place() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("atp.yaml");
     std::fs::write(&file, b"listen: 127.0.0.1:7443\nmodels: \xff\n").unwrap();
-    let errors = load_file(&file, &no_env(), &[]).unwrap_err();
+    let errors = load_file(&file, &no_env(), &[], &[]).unwrap_err();
     let [error] = errors.errors() else { panic!("{errors}") };
     assert_eq!((error.line, error.column), (Some(2), Some(9)));
 }

@@ -133,7 +133,7 @@ fn the_example_files_are_right() {
                 part.chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect();
             names.entry(name).or_insert_with(|| format!("a-secret-of-its-own-{at}"));
         }
-        let loaded = load_file(file, &names, &VendorRow::shipped());
+        let loaded = load_file(file, &names, &VendorRow::shipped(), &[]);
         let resolved = loaded.unwrap_or_else(|errors| panic!("{}", errors.pretty(Colour::Off)));
         assert_eq!(resolved.warnings, Vec::<String>::new(), "{}", file.display());
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::config::resolved::{ProviderKind, TargetPrice};
 
 fn up(pairs: &[(&str, &str)]) -> Resolved {
-    embedded(&env(pairs), &vendors()).unwrap_or_else(|errors| panic!("{errors}"))
+    embedded(&env(pairs), &vendors(), &[]).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 fn models(resolved: &Resolved) -> Vec<String> {
@@ -63,7 +63,7 @@ fn ollama_is_served_by_prefix() {
 #[test]
 fn a_bad_variable_is_named() {
     for (variable, value) in [("ROUTER_PORT", "x"), ("OLLAMA_BASE_URL", "not a url"), ("ROUTER_HOST", "0.0.0.0")] {
-        let errors = embedded(&env(&[(variable, value)]), &vendors()).unwrap_err();
+        let errors = embedded(&env(&[(variable, value)]), &vendors(), &[]).unwrap_err();
         assert_eq!(errors.errors().len(), 1, "{errors}");
         assert_eq!(errors.errors()[0].field, variable);
     }
@@ -83,6 +83,6 @@ fn every_shipped_vendor_can_be_embedded_at_once() {
     let shipped = VendorRow::shipped();
     let keys: BTreeMap<String, String> =
         shipped.iter().filter_map(|row| Some((row.key_env.clone()?, "key".to_owned()))).collect();
-    let resolved = embedded(&keys, &shipped).unwrap_or_else(|errors| panic!("{errors}"));
+    let resolved = embedded(&keys, &shipped, &[]).unwrap_or_else(|errors| panic!("{errors}"));
     assert!(resolved.providers.len() >= 25, "{}", resolved.providers.len());
 }
