@@ -6,13 +6,16 @@ use std::task::{Context, Poll};
 use atp_core::{Error, Notes};
 use bytes::{Bytes, BytesMut};
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body::{Body, Frame};
 use prost::Message;
 use tonic::Status;
 
 use super::{call, status};
 use crate::respond::{self, Asked, Broken, MadeBody, OutBody};
+
+/// What messages may be packed in; told where something is refused, because that may be why.
+const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
@@ -41,6 +44,7 @@ pub(super) fn refusal(error: &Error, notes: Option<&Notes>, asked: &Asked) -> Re
         respond::notes(notes, asked.received, headers);
     }
     headers.insert(CONTENT_TYPE, GRPC);
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     asked.mark(headers);
     response
 }
