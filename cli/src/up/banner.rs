@@ -13,6 +13,8 @@ use crate::version::VERSION;
 const MOST_MODELS: usize = 40;
 /// So many candidates of a route are named.
 const MOST_CANDIDATES: usize = 4;
+/// The service that gRPC clients ask for, on the port of the API.
+const GRPC: &str = "atp.router.v1.RouterService";
 const QUESTION: &str = "Why are tokens and dollars bandwidth?";
 
 /// The whole banner.
@@ -35,6 +37,7 @@ pub(super) fn text(started: &Started, brush: Brush) -> String {
 fn facts(started: &Started, brush: Brush) -> Vec<String> {
     let mut rows = vec![
         ["API".to_owned(), format!("{}/v1", url(started))],
+        ["gRPC".to_owned(), format!("{} {GRPC}", reachable(started.listen))],
         ["admin".to_owned(), format!("http://{}", reachable(started.admin))],
         ["config".to_owned(), harmless(&started.source).into_owned()],
         ["keys".to_owned(), keys(started)],

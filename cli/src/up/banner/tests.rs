@@ -34,6 +34,7 @@ fn the_banner_tells_what_a_stranger_needs() {
   ATP Router VERSION
 
   API      http://127.0.0.1:7443/v1
+  gRPC     127.0.0.1:7443 atp.router.v1.RouterService
   admin    http://127.0.0.1:7444
   config   embedded defaults
   keys     none configured, so only this machine is served
