@@ -154,3 +154,24 @@ def test_a_plan_a_decision_and_scores_that_move_the_choice(chosen, chat, pb):
     assert decision.score == (1.0 if routing.chosen_model == "two" else 0.0)
     seen = pb.ObserveRequest(request_id=routing.plan_id, model=routing.chosen_model, latency_ms=12, quality_score=0.5)
     assert list(chosen.Observe(seen).notes) == []
+
+
+def test_reuse_and_restart_are_wishes_of_the_message(tmp_path, upstream, chat, pb, open_calls):
+    models = {
+        "cut": {"targets": [{"provider": "up", "model": "cut-chunk:3"}, {"provider": "up", "model": "stream8"}], "on_cut": "restart"},
+        "kept": {"targets": [{"provider": "up", "model": "fast"}], "cache": {"ttl": "1m"}},
+    }
+    providers = {"up": stage.openai_provider(upstream.url)}
+    with stage.running(stage.Router(tmp_path / "reuse", providers, models, drain={"min_delay": "0s"})) as router:
+        channel, calls = open_calls(router)
+        with channel:
+            stream = calls.ChatStream(chat("cut", routing=pb.Routing(accept_restart=True)))
+            kinds = [message.WhichOneof("event") for message in stream]
+            assert kinds.count("restart") == 1 and kinds[-1] == "end"
+            assert "delta" in kinds[: kinds.index("restart")] and kinds[kinds.index("restart") :].count("delta") >= 8
+
+            ask = chat("kept", temperature=0)
+            reused = [calls.Chat(ask).routing.reused for _ in range(2)]
+            assert reused == [pb.REUSED_UNSPECIFIED, pb.REUSED_HIT]
+            ask.routing.reuse = pb.REUSE_RENEW
+            assert calls.Chat(ask).routing.reused == pb.REUSED_UNSPECIFIED

@@ -94,3 +94,22 @@ def test_a_drain_finishes_streams_and_tells_watchers(tmp_path, upstream, chat, o
             started = time.monotonic()
             assert router.child.wait(5) == 0
             assert time.monotonic() - started < 3
+
+
+def test_cancelled_in_the_queue(tmp_path, chat, open_calls):
+    """The provider serves one at a time; who leaves its queue is not served any more, and nobody waits for him."""
+    model = {"capacity": 1, "time_to_first_token_ms": 600, "tokens_per_second": 1000}
+    providers = {"sim": {"kind": "simulated", "simulated": {"models": {"one": model}}}}
+    models = {"one": {"targets": [{"provider": "sim", "model": "one"}]}}
+    with stage.running(stage.Router(tmp_path / "queue", providers, models, drain={"min_delay": "0s"})) as router:
+        channel, calls = open_calls(router)
+        with channel:
+            asked = [calls.Chat.future(chat("one", max_output_tokens=5)) for _ in range(3)]
+            until(lambda: router.metrics()["atp_in_flight"] == 3)
+            started = time.monotonic()
+            asked[1].cancel()
+            until(lambda: router.metrics()["atp_in_flight"] == 2)
+            assert asked[0].result().choices and asked[2].result().choices
+            # Two seats' worth of waiting, not three.
+            assert time.monotonic() - started < 1.6
+            until(lambda: not held(router))

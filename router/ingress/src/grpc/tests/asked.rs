@@ -225,7 +225,7 @@ async fn wishes_of_the_message_go_before_those_of_the_metadata() {
     assert_eq!((exchange.reuse, exchange.restarts), (Reuse::Forbidden, Restarts::Accepted));
     assert_eq!(exchange.patience, Some(Duration::from_secs(5)));
     let names: Vec<&str> =
-        exchange.headers.keys().map(|name| name.as_str()).filter(|name| *name != "user-agent").collect();
+        exchange.headers.keys().map(http::HeaderName::as_str).filter(|name| *name != "user-agent").collect();
     assert_eq!(names, ["openai-beta", "content-type", "accept"]);
 }
 

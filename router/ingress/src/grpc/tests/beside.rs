@@ -68,7 +68,7 @@ async fn every_method_of_the_file_is_served() {
     let mut scene = Scene::open().await;
     let files = prost_types::FileDescriptorSet::decode(atp_proto::DESCRIPTORS).unwrap();
     let file = files.file.iter().find(|file| file.package() == "atp.router.v1").unwrap();
-    let methods: Vec<&str> = file.service[0].method.iter().map(|method| method.name()).collect();
+    let methods: Vec<&str> = file.service[0].method.iter().map(prost_types::MethodDescriptorProto::name).collect();
     assert_eq!((file.service[0].name(), methods.len()), ("RouterService", 8));
     for method in methods {
         let answer =

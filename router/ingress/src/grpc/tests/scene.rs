@@ -242,6 +242,7 @@ impl Scene {
         Self::with(Settings { keys, limits: Limits::default() }, Services::new()).await
     }
 
+    #[expect(clippy::disallowed_methods, reason = "both ends of the connection are tasks that end with their test")]
     pub(super) async fn with(settings: Settings, services: Services) -> Self {
         let gateway = Arc::<Played>::default();
         let drain = Drain::new();
