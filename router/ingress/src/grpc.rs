@@ -143,8 +143,7 @@ fn protocol(head: &Parts) -> Result<(), Error> {
 }
 
 fn unknown(path: &str, surface: &Surface) -> Error {
-    let mut known: Vec<&str> = surface.names().collect();
-    known.push(ROUTER);
+    let known: Vec<&str> = surface.names().collect();
     let text = format!("there is no gRPC method {path:?} here; the services are {}", known.join(", "));
     Error::caller(ErrorKind::MethodNotAllowed, text)
 }

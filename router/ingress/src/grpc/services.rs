@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use atp_core::port::BoxFuture;
@@ -37,7 +37,6 @@ type Handler = Box<dyn Fn(Request<Body>) -> BoxFuture<'static, Response<Body>> +
 #[derive(Default)]
 pub struct Services {
     handlers: Vec<(&'static str, Handler)>,
-    descriptors: Vec<&'static [u8]>,
 }
 
 impl std::fmt::Debug for Services {
@@ -76,26 +75,41 @@ impl Services {
         self.handlers.push((S::NAME, Box::new(handler)));
         self
     }
+
+    fn find(&self, service: &str) -> Option<&Handler> {
+        self.handlers.iter().find(|(name, _)| *name == service).map(|(_, handler)| handler)
+    }
 }
 
 /// Everything beside the router's own service.
-pub(crate) struct Surface(Services);
+pub(crate) struct Surface {
+    services: Services,
+    /// Those that are told of, the router's own among them.
+    names: Vec<&'static str>,
+    /// Made when it is asked for the first time: few routers are ever asked, and it holds every file twice.
+    reflection: OnceLock<Services>,
+}
 
 impl Surface {
     /// Adds health and reflection to what was handed in.
-    pub(crate) fn new(mut services: Services, control: &Control, drain: &Drain) -> Self {
+    pub(crate) fn new(services: Services, control: &Control, drain: &Drain) -> Self {
         let mut names: Vec<&'static str> = services.handlers.iter().map(|(name, _)| *name).collect();
         names.push(ROUTER);
         let health = health::server(Arc::clone(control), drain.clone(), names.clone());
-        services = services.with(health);
-        services.descriptors = vec![atp_proto::DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET];
         names.push("grpc.health.v1.Health");
-        Self(reflected(services, &names))
+        Self { services: services.with(health), names, reflection: OnceLock::new() }
     }
 
     /// The services' names.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.handlers.iter().map(|(name, _)| *name)
+        self.names.iter().copied()
+    }
+
+    fn find(&self, service: &str) -> Option<&Handler> {
+        if service.starts_with("grpc.reflection.") {
+            return self.reflection.get_or_init(|| reflected(&self.names)).find(service);
+        }
+        self.services.find(service)
     }
 
     /// The answer of a service; `None` where there is none of that name.
@@ -107,7 +121,7 @@ impl Surface {
         peer: Option<SocketAddr>,
         drain: &Drain,
     ) -> Option<BoxFuture<'static, Response<OutBody>>> {
-        let (_, handler) = self.0.handlers.iter().find(|(name, _)| *name == service)?;
+        let handler = self.find(service)?;
         let mut request = Request::new(Body::new(body));
         *request.method_mut() = std::mem::take(&mut head.method);
         *request.uri_mut() = std::mem::take(&mut head.uri);
@@ -126,23 +140,21 @@ impl Surface {
     }
 }
 
-/// Adds reflection of `names`, in both of its versions.
-fn reflected(services: Services, names: &[&'static str]) -> Services {
+/// Reflection of `names`, in both of its versions.
+fn reflected(names: &[&'static str]) -> Services {
     let builder = || {
-        let with = |builder: tonic_reflection::server::Builder<'static>, file| {
-            builder.register_encoded_file_descriptor_set(file)
-        };
-        let builder = services.descriptors.iter().copied().fold(tonic_reflection::server::Builder::configure(), with);
+        let builder = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(atp_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
         names.iter().fold(builder, |builder, name| builder.with_service_name(*name))
     };
-    let with_both = (builder().build_v1(), builder().build_v1alpha());
-    match with_both {
-        (Ok(v1), Ok(v1alpha)) => services.with(v1).with(v1alpha),
+    match (builder().build_v1(), builder().build_v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => Services::new().with(v1).with(v1alpha),
         // Descriptors that the build made; a test reads them.
         (v1, v1alpha) => {
             let why = [v1.err(), v1alpha.err()].into_iter().flatten().map(|error| error.to_string());
             tracing::error!(why = why.collect::<Vec<_>>().join("; "), "there is no gRPC reflection");
-            services
+            Services::new()
         }
     }
 }
