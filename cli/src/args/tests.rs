@@ -30,7 +30,7 @@ fn only_these_variables_are_read() {
     let read: std::collections::BTreeSet<_> = all.filter_map(|argument| argument.get_env()?.to_str()).collect();
     assert_eq!(
         read.into_iter().collect::<Vec<_>>(),
-        ["ATP_ADMIN_URL", "ATP_API_KEY", "ATP_CONFIG", "ATP_URL", "NO_COLOR"]
+        ["ATP_ADAPTER_TOKEN", "ATP_ADMIN_URL", "ATP_API_KEY", "ATP_CONFIG", "ATP_URL", "NO_COLOR"]
     );
 }
 

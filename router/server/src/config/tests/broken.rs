@@ -79,7 +79,7 @@ fn json_says_the_same_for_programs() {
         serde_json::json!([{
             "code": "unknown_field", "source": "atp.yaml", "line": 1, "column": 1, "field": "listn",
             "message": "unknown field", "found": "`listn`", "nearest": "listen", "text": "listn: *",
-            "allowed": "`listen`, `admin`, `workers`, `tls`, `providers`, `models`, `routes`, `keys`, `tenants`, \
+            "allowed": "`listen`, `admin`, `workers`, `tls`, `providers`, `adapters`, `models`, `routes`, `keys`, `tenants`, \
                         `allow_anonymous`, `flow`, `limits`, `retry`, `drain`, `logs`, `ledger`, `decisions`, \
                         `observations`, `metrics`",
         }])
