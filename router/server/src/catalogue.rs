@@ -8,6 +8,7 @@ use atp_pipeline::PipelineMetrics;
 use atp_telemetry::{BuildInfo, Metrics};
 
 use crate::config::tests::{assert_file, root};
+use crate::fleet::Counts;
 use crate::gauges::Gauges;
 use crate::run::Described;
 use crate::tasks::Tasks;
@@ -20,5 +21,6 @@ fn the_page_of_metrics_is_fresh() {
     PipelineMetrics::register(&Described(Arc::clone(&metrics))).unwrap();
     let providers = Arc::<ArcSwap<_>>::default();
     Gauges::register(&metrics, Connections::new(1), Tasks::default(), providers).unwrap();
+    Counts::register(&metrics).unwrap();
     assert_file(&root().join("docs/metrics.md"), &format!("{INTRO}{}", metrics.catalogue()));
 }
