@@ -5,6 +5,7 @@
 //! socket, with its drain, or when the caller stops reading.
 
 mod head_clock;
+mod notice;
 mod serve;
 mod socket;
 #[cfg(test)]

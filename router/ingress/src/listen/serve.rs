@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Place;
 use super::head_clock::HeadClock;
+use super::notice::Notice;
 use super::socket::CallerSocket;
 use super::unsent::{Account, Counting, Tasks, Vigil};
 use crate::doorbell::Doorbell;
@@ -59,6 +60,10 @@ const PREFACE: &[u8] = b"PRI * HT";
 /// How long the first bytes may leave it open whether they are HTTP/1.1 or HTTP/2: `P` alone may
 /// become `POST`. Looked at so many times, with pauses between.
 const DOUBTFUL: (u32, Duration) = (20, Duration::from_millis(25));
+
+/// How long a connection may take for its first byte once the drain has closed. Who connected in the
+/// last moment is about to ask, and who keeps a connection in stock must not hold the router.
+const LAST_WORD: Duration = Duration::from_millis(250);
 
 /// What every TLS connection begins with: a record of the handshake (RFC 8446, 5.1).
 const TLS_HANDSHAKE: u8 = 22;
@@ -149,7 +154,15 @@ impl Connection {
 
     /// Looks at the first bytes without taking them. `None` where the caller left or sent nothing.
     async fn peek<'b>(&self, tcp: &TcpStream, first: &'b mut [u8]) -> Option<&'b [u8]> {
-        let seen = tokio::time::timeout(self.wire.idle_timeout, tcp.peek(first)).await.ok()?.ok()?;
+        let over = async {
+            self.drain.reached(Phase::Closing).await;
+            tokio::time::sleep(LAST_WORD).await;
+        };
+        let seen = tokio::select! {
+            biased;
+            seen = tokio::time::timeout(self.wire.idle_timeout, tcp.peek(first)) => seen.ok()?.ok()?,
+            () = over => return None,
+        };
         first.get(..seen).filter(|seen| !seen.is_empty())
     }
 
@@ -191,9 +204,8 @@ impl Connection {
 }
 
 /// Drives a connection to its end. Once the drain closes, it is told to end after the answer under
-/// way; once the drain has ended, it is dropped. The drain is polled once to register for its
-/// change: the connection's task never changes, so its waker stays the right one.
-/// For the same reason `bell` makes the connection's waker of the task's only once.
+/// way; once the drain has ended, it is dropped. The connection's task never changes, so that `bell`
+/// makes the connection's waker of the task's only once.
 async fn until_drained<C, E>(
     mut connection: Pin<&mut C>,
     graceful: impl Fn(Pin<&mut C>),
@@ -203,15 +215,14 @@ async fn until_drained<C, E>(
     C: Future<Output = Result<(), E>>,
     E: std::fmt::Display,
 {
-    let mut closing = pin!(drain.reached(Phase::Closing));
-    let mut ended = pin!(drain.reached(Phase::Ended));
-    let mut seen = None;
+    let mut notice = pin!(Notice::of(drain));
     let mut waker = None;
     let outcome = std::future::poll_fn(|cx| {
+        let phase = notice.as_mut().read(cx.waker());
         let cx = &mut Context::from_waker(waker.get_or_insert_with(|| bell(cx.waker())));
-        let phase = drain.phase();
-        if seen != Some(phase) {
-            if phase >= Phase::Closing && seen.is_none_or(|seen| seen < Phase::Closing) {
+        match phase {
+            Some(Phase::Ended) => return Poll::Ready(Ok(())),
+            Some(Phase::Closing) => {
                 // A connection on which nothing has been read yet would be closed at once, although
                 // its first request has already arrived: let it be read before.
                 if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
@@ -219,14 +230,7 @@ async fn until_drained<C, E>(
                 }
                 graceful(connection.as_mut());
             }
-            seen = Some(phase);
-            let waiting = if phase < Phase::Closing { closing.as_mut().poll(cx) } else { ended.as_mut().poll(cx) };
-            if waiting.is_ready() && drain.phase() == Phase::Ended {
-                return Poll::Ready(Ok(()));
-            }
-            if waiting.is_ready() {
-                cx.waker().wake_by_ref();
-            }
+            Some(Phase::Serving | Phase::Leaving) | None => {}
         }
         connection.as_mut().poll(cx)
     })

@@ -1,6 +1,8 @@
 //! Callers on HTTP/2 who do not read, on real sockets. The caller's side is played by `h2`, which
 //! opens a window only where it is told to.
 
+mod leaving;
+
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -92,24 +94,28 @@ struct Scene {
     left: tokio::task::JoinHandle<Result<(), h2::Error>>,
 }
 
+/// A listener of a router that serves `models` to whoever comes.
+fn listener(socket: std::net::TcpListener, models: Models, drain: Drain, connections: Connections) -> Listener {
+    let settings = Settings { keys: KeyRing::open(), limits: Limits::default() };
+    let settings = Arc::new(ArcSwap::from_pointee(settings));
+    Listener {
+        socket: TcpListener::from_std(socket).unwrap(),
+        entrance: Entrance::new(Arc::new(models), settings, Arc::new(|_| None), drain.clone()),
+        wire: Arc::new(Wire { write_timeout: PATIENCE, ..Wire::default() }),
+        tls: None,
+        connections,
+        drain,
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the test's tasks end with its runtime")]
 async fn scene(window: u32) -> Scene {
     let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
     let models = Models::default();
     let held = Arc::clone(&models.held);
-    let settings = Settings { keys: KeyRing::open(), limits: Limits::default() };
-    let drain = Drain::new();
-    let settings = Arc::new(ArcSwap::from_pointee(settings));
     let connections = Connections::new(8);
-    let listener = Listener {
-        socket: TcpListener::from_std(socket).unwrap(),
-        entrance: Entrance::new(Arc::new(models), settings, Arc::new(|_| None), drain.clone()),
-        wire: Arc::new(Wire { write_timeout: PATIENCE, ..Wire::default() }),
-        tls: None,
-        connections: connections.clone(),
-        drain,
-    };
+    let listener = listener(socket, models, Drain::new(), connections.clone());
     let listening = tokio::spawn(listener.run());
     let tcp = TcpStream::connect(address).await.unwrap();
     let mut builder = h2::client::Builder::new();
