@@ -64,6 +64,15 @@ pub trait Gateway: Send + Sync {
     }
 }
 
+/// What a request is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// All that is known of it.
+    Whole,
+    /// What it will use. Nothing is hashed, which is half of the work: `prompt_hash` and `prefix` stay 0.
+    Estimate,
+}
+
 /// What the request path needs to know of its callers' dialect, and may not know itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Dialect {
@@ -71,8 +80,8 @@ pub struct Dialect {
     pub status: fn(&Error) -> u16,
     /// The event by which a caller is told that what came before it is void, and why.
     pub restart: fn(&Error) -> Bytes,
-    /// What kind of work a request is. Reads the whole body: not for every request.
-    pub features: fn(&Exchange) -> Features,
+    /// What kind of work a request is, and how large. Reads the whole body: not for every request.
+    pub features: fn(&Exchange, Reading) -> Features,
     /// What the bytes of a whole answer, or of a stream from its first to its last, show of its quality.
     pub signs: fn(Operation, &[u8]) -> Signs,
     /// What ends a stream that may go on no longer, with the dialect's length reason, as its proper end.

@@ -4,6 +4,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use atp_core::port::Reading;
 use atp_core::{Operation, Rope};
 use atp_dialects::openai::{features, length, signs};
 use bytes::Bytes;
@@ -62,7 +63,11 @@ fn requests(criterion: &mut Criterion) {
     for (name, body) in cases {
         let rope = Rope::from(body);
         group.throughput(Throughput::Bytes(rope.len() as u64));
-        group.bench_function(name, |bench| bench.iter(|| features::of(Operation::Chat, black_box(&rope))));
+        for (what, reading) in [("", Reading::Whole), ("_estimate", Reading::Estimate)] {
+            group.bench_function(format!("{name}{what}"), |bench| {
+                bench.iter(|| features::of(Operation::Chat, black_box(&rope), reading));
+            });
+        }
     }
     group.finish();
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use atp_core::port::Reading;
 use atp_core::{Field, Fields, Operation, Report, Rope};
 use atp_dialects::openai::chat::{StreamTap, TapMode};
 use atp_dialects::openai::{features, length, signs};
@@ -83,8 +84,8 @@ pub(crate) fn features_body(input: &[u8]) {
     let whole = Rope::from(Bytes::copy_from_slice(body));
     let cut = rope(&pieces(body, *seed));
     for operation in Operation::ALL {
-        let told = features::of(operation, &whole);
-        assert_eq!(told, features::of(operation, &cut), "cutting changes the result");
+        let told = features::of(operation, &whole, Reading::Whole);
+        assert_eq!(told, features::of(operation, &cut, Reading::Whole), "cutting changes the result");
         // A character has at least a byte; a frame is smaller than the JSON of what it frames.
         assert!(told.chars <= body.len() as u64 && told.images as usize <= body.len());
     }

@@ -70,7 +70,7 @@ fn pipeline(rate: Option<RateLimit>) -> Option<Pipeline> {
     let dialect = Dialect {
         status: |_| 500,
         restart: |_| Bytes::new(),
-        features: |_| Features::default(),
+        features: |_, _| Features::default(),
         signs: |_, _| Signs::default(),
         length: |_, _| Bytes::new(),
         text: |_, _| None,

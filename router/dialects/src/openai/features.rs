@@ -12,15 +12,16 @@ mod language;
 mod tally;
 mod tools;
 
+use atp_core::port::Reading;
 use atp_core::{Capability, Exchange, Features, Operation, Payload, Rope};
 
 use tally::Tally;
 
 /// The features of a request.
 #[must_use]
-pub fn features(exchange: &Exchange) -> Features {
+pub fn features(exchange: &Exchange, reading: Reading) -> Features {
     let mut features = match &exchange.payload {
-        Payload::Rope(rope) => of(exchange.operation, rope),
+        Payload::Rope(rope) => of(exchange.operation, rope, reading),
         // An upload that is sent while it arrives: its text, if any, is not looked for.
         Payload::Once { .. } => Features::default(),
     };
@@ -35,9 +36,9 @@ pub fn features(exchange: &Exchange) -> Features {
 
 /// The features of a body, but for what only the exchange tells.
 #[must_use]
-pub fn of(operation: Operation, body: &Rope) -> Features {
+pub fn of(operation: Operation, body: &Rope, reading: Reading) -> Features {
     let bytes = body.to_bytes();
-    let mut tally = Tally::new();
+    let mut tally = Tally::new(reading);
     body::read(operation, &bytes, &mut tally);
     tally.finish()
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use atp_core::port::Reading;
 use atp_core::{Continuity, Error, Exchange, Features, Forecast, MicroUsd, Operation, Payload, Price, Report, Usage};
 use atp_routing::budget::{Amount, Tab};
 use atp_routing::estimate::Ask;
@@ -133,7 +134,8 @@ fn estimate(books: &Books, route: &Route, exchange: &Exchange, price: Option<Pri
 fn asked(books: &Books, exchange: &Exchange) -> Ask {
     let writes = matches!(exchange.operation, Operation::Chat | Operation::Completions);
     let reads = writes || exchange.operation == Operation::Embeddings;
-    let counted = if reads { (books.shared.dialect.features)(exchange) } else { Features::default() };
+    let counted =
+        if reads { (books.shared.dialect.features)(exchange, Reading::Estimate) } else { Features::default() };
     let bytes = match &exchange.payload {
         Payload::Rope(rope) if reads => rope.len() as u64,
         // Sound and pictures are no text, and a raw call says not even what it asks for.

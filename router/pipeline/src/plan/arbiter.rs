@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use atp_core::port::Reading;
 use atp_core::{Exchange, MicroUsd, Operation, Usage};
 use atp_routing::estimate::Ask;
 use atp_routing::task;
@@ -47,7 +48,7 @@ pub(super) async fn choose(
     let sees = errand::may_see(&walk.live, model, walk.basis.data_scope.as_ref());
     let Some(found) = walk.live.find_model(model).filter(|_| sees && texts.len() > 1) else { return without };
     let question = errand::question(&walk.shared, model, (INSTRUCTIONS, &listed(texts)), WORDS);
-    let features = (walk.shared.dialect.features)(&question);
+    let features = (walk.shared.dialect.features)(&question, Reading::Estimate);
     let arm = Arm::new(Arc::clone(&found.route), ModelFacts::default());
     let ask = Ask::new(&features, task::cluster(&features, None), Some(WORDS), 1);
     let forecast = arm.route.known.forecast(&ask, arm.price, of.qos);

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use atp_core::port::Reading;
 use atp_core::{
     Candidate, Capabilities, Capability, Dropped, Error, ErrorKind, Exchange, Features, Hints, Operation, Plan,
     Quality, Retry, Role, Terms, Weights,
@@ -120,7 +121,7 @@ fn fits_shadow(needs: &Needs, facts: &CandidateFacts, now: &CandidateNow) -> boo
 }
 
 fn question(shared: &Shared, live: &Live, asked: &Asked, exchange: &Exchange, now: Instant) -> Question {
-    let features = (shared.dialect.features)(exchange);
+    let features = (shared.dialect.features)(exchange, Reading::Whole);
     let hints = hints(exchange);
     let cluster = task::cluster(&features, hints.task.as_deref());
     let context = task::context(&features, cluster);
@@ -231,7 +232,7 @@ fn keys(exchange: &Exchange, features: &Features) -> StickyKeys {
 
 /// The plan of a name that is a model's.
 pub(super) fn only(shared: &Shared, route: &Arc<Route>, exchange: &Exchange, now: Instant) -> Plan {
-    let (features, hints) = ((shared.dialect.features)(exchange), hints(exchange));
+    let (features, hints) = ((shared.dialect.features)(exchange, Reading::Whole), hints(exchange));
     let cluster = task::cluster(&features, hints.task.as_deref());
     let ask = Ask::new(&features, cluster, most(exchange), exchange.fields.n.unwrap_or(1));
     let arm = Arm::new(Arc::clone(route), ModelFacts::default());

@@ -279,7 +279,7 @@ pub(crate) struct House {
 pub(crate) const DIALECT: Dialect = Dialect {
     status: |error| if error.retry_after().is_some() { 429 } else { 500 },
     restart: |error| Bytes::from(format!("anew({});", error.kind().code())),
-    features: |_| Features::default(),
+    features: |_, _| Features::default(),
     signs: |_, _| Signs { fences_closed: true, ..Signs::default() },
     length: |_, _| Bytes::from_static(b"length;"),
     text: |_, answer| String::from_utf8(answer.to_vec()).ok(),

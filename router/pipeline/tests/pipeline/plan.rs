@@ -22,7 +22,7 @@ use crate::kit::*;
 
 /// A dialect that sees what a test writes into a body: `json` asks for JSON, `prefix` begins like others do.
 pub(crate) const SEEING: Dialect = Dialect {
-    features: |exchange| {
+    features: |exchange, _| {
         let body = match &exchange.payload {
             Payload::Rope(rope) => rope.to_bytes(),
             Payload::Once { .. } => Bytes::new(),

@@ -2,17 +2,37 @@
 
 use atp_core::Language;
 
-use super::kind::words;
-
 /// So many words are looked at.
 const WORDS: usize = 120;
 
+/// The commonest words of English that are none of German, French, Spanish, Italian, Portuguese or Dutch.
+const ENGLISH: [&str; 31] = [
+    "the", "and", "of", "to", "that", "it", "for", "with", "this", "you", "are", "be", "have", "from", "or", "by",
+    "what", "how", "which", "please", "not", "my", "your", "can", "write", "their", "would", "there", "been", "is",
+    "i",
+];
+/// The commonest words of those languages that are none of English: German and Dutch,
+const GERMANIC: [&str; 31] = [
+    "der", "die", "das", "und", "ist", "nicht", "ein", "eine", "einen", "den", "dem", "mit", "auf", "für", "ich",
+    "sie", "wie", "zu", "von", "bitte", "mir", "im", "wir", "kannst", "diesen", "het", "een", "van", "niet", "voor",
+    "zijn",
+];
+/// and the Romance ones.
+const ROMANCE: [&str; 40] = [
+    "le", "la", "les", "des", "une", "est", "et", "pour", "dans", "que", "qui", "vous", "je", "ce", "cette", "du",
+    "un", "el", "los", "las", "una", "por", "con", "para", "es", "del", "este", "esta", "en", "il", "che", "di", "per",
+    "sono", "della", "não", "uma", "com", "os", "de",
+];
+
 /// The language of a text; English where nothing tells.
 pub(super) fn of(text: &str) -> Language {
-    let (mut latin, mut cjk, mut other, mut foreign) = (0_u32, 0_u32, 0_u32, 0_u32);
-    for sign in text.chars() {
+    if text.is_ascii() {
+        return if is_english(text, 0) { Language::English } else { Language::Latin };
+    }
+    let mut latin = text.bytes().filter(u8::is_ascii_alphabetic).count();
+    let (mut cjk, mut other, mut foreign) = (0, 0, 0);
+    for sign in text.chars().filter(|sign| !sign.is_ascii()) {
         match sign {
-            'a'..='z' | 'A'..='Z' => latin += 1,
             '\u{c0}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}' => {
                 latin += 1;
                 foreign += 1;
@@ -21,7 +41,7 @@ pub(super) fn of(text: &str) -> Language {
             '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}' | '\u{f900}'..='\u{faff}' => {
                 cjk += 3;
             }
-            sign if !sign.is_ascii() && sign.is_alphabetic() => other += 1,
+            sign if sign.is_alphabetic() => other += 1,
             _ => {}
         }
     }
@@ -37,139 +57,137 @@ pub(super) fn of(text: &str) -> Language {
 }
 
 /// Whether English words outnumber those of other languages; letters that English has not count as words.
-fn is_english(text: &str, foreign: u32) -> bool {
-    let (mut english, mut others) = (0_u32, foreign.div_ceil(2));
-    let mut seen = 0;
-    words(text, |word| {
-        english += u32::from(is_english_word(word));
-        others += u32::from(is_other_word(word));
+fn is_english(text: &str, foreign: usize) -> bool {
+    let (mut english, mut others, mut seen) = (0, foreign.div_ceil(2), 0);
+    let mut word = Word::default();
+    // A sign behind the text ends its last word.
+    for sign in text.chars().chain([' ']) {
+        if sign.is_ascii() {
+            // Far the most: without a look into Unicode's tables.
+            if sign.is_ascii_alphanumeric() {
+                word.push(sign.to_ascii_lowercase() as u8);
+                continue;
+            }
+        } else if sign.is_alphanumeric() {
+            let mut bytes = [0; 4];
+            for small in sign.to_lowercase() {
+                small.encode_utf8(&mut bytes).bytes().for_each(|byte| word.push(byte));
+            }
+            continue;
+        }
+        if word.len == 0 {
+            continue;
+        }
+        match std::mem::take(&mut word).tells() {
+            Some(Tells::English) => english += 1,
+            Some(Tells::Another) => others += 1,
+            None => {}
+        }
         seen += 1;
-        seen < WORDS
-    });
+        if seen == WORDS {
+            break;
+        }
+    }
     english >= others
 }
 
-/// The commonest words of English that are none of German, French, Spanish, Italian, Portuguese or Dutch.
-fn is_english_word(word: &str) -> bool {
-    matches!(
-        word,
-        "the"
-            | "and"
-            | "of"
-            | "to"
-            | "that"
-            | "it"
-            | "for"
-            | "with"
-            | "this"
-            | "you"
-            | "are"
-            | "be"
-            | "have"
-            | "from"
-            | "or"
-            | "by"
-            | "what"
-            | "how"
-            | "which"
-            | "please"
-            | "not"
-            | "my"
-            | "your"
-            | "can"
-            | "write"
-            | "their"
-            | "would"
-            | "there"
-            | "been"
-            | "is"
-            | "i"
-    )
+/// What a word tells of its language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tells {
+    English = 1,
+    Another = 2,
 }
 
-/// The commonest words of those languages that are none of English.
-fn is_other_word(word: &str) -> bool {
-    is_german_or_dutch(word) || is_romance(word)
+/// A word in lower case: its first bytes in one number, so that it is looked up by one multiplication.
+#[derive(Debug, Clone, Copy, Default)]
+struct Word {
+    bytes: u64,
+    len: u32,
 }
 
-fn is_german_or_dutch(word: &str) -> bool {
-    matches!(
-        word,
-        "der"
-            | "die"
-            | "das"
-            | "und"
-            | "ist"
-            | "nicht"
-            | "ein"
-            | "eine"
-            | "einen"
-            | "den"
-            | "dem"
-            | "mit"
-            | "auf"
-            | "für"
-            | "ich"
-            | "sie"
-            | "wie"
-            | "zu"
-            | "von"
-            | "bitte"
-            | "mir"
-            | "im"
-            | "wir"
-            | "kannst"
-            | "diesen"
-            | "het"
-            | "een"
-            | "van"
-            | "niet"
-            | "voor"
-            | "zijn"
-    )
+impl Word {
+    /// The longest word that is known, in bytes; the byte above is left for what it tells.
+    const LONGEST: u32 = 7;
+
+    const fn push(&mut self, byte: u8) {
+        if self.len < Self::LONGEST {
+            self.bytes |= (byte as u64) << (8 * self.len);
+        }
+        self.len += 1;
+    }
+
+    const fn of(word: &str) -> Self {
+        let (mut packed, mut rest) = (Self { bytes: 0, len: 0 }, word.as_bytes());
+        while let [byte, more @ ..] = rest {
+            packed.push(*byte);
+            rest = more;
+        }
+        assert!(packed.len <= Self::LONGEST, "the word is longer than any that is looked up");
+        packed
+    }
+
+    /// Where the table has the word, or the one in front of it.
+    const fn slot(self) -> usize {
+        (self.bytes.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SLOT_BITS)) as usize
+    }
+
+    fn tells(self) -> Option<Tells> {
+        if self.len > Self::LONGEST {
+            return None;
+        }
+        for step in 0..SLOTS {
+            let found = *KNOWN.get((self.slot() + step) % SLOTS)?;
+            if found == 0 {
+                return None;
+            }
+            if found & WORD_MASK == self.bytes {
+                return Some(if found >> WORD_BITS == Tells::English as u64 { Tells::English } else { Tells::Another });
+            }
+        }
+        None
+    }
 }
 
-fn is_romance(word: &str) -> bool {
-    matches!(
-        word,
-        "le" | "la"
-            | "les"
-            | "des"
-            | "une"
-            | "est"
-            | "et"
-            | "pour"
-            | "dans"
-            | "que"
-            | "qui"
-            | "vous"
-            | "je"
-            | "ce"
-            | "cette"
-            | "du"
-            | "un"
-            | "el"
-            | "los"
-            | "las"
-            | "una"
-            | "por"
-            | "con"
-            | "para"
-            | "es"
-            | "del"
-            | "este"
-            | "esta"
-            | "en"
-            | "il"
-            | "che"
-            | "di"
-            | "per"
-            | "sono"
-            | "della"
-            | "não"
-            | "uma"
-            | "com"
-            | "os"
-            | "de"
-    )
+const SLOT_BITS: u32 = 9;
+const SLOTS: usize = 1 << SLOT_BITS;
+const WORD_BITS: u32 = 8 * Word::LONGEST;
+const WORD_MASK: u64 = (1 << WORD_BITS) - 1;
+
+/// The known words by their hash, each with what it tells above its bytes; 0 is a free slot.
+static KNOWN: [u64; SLOTS] = {
+    let table = enter([0; SLOTS], &ENGLISH, Tells::English);
+    let table = enter(table, &GERMANIC, Tells::Another);
+    enter(table, &ROMANCE, Tells::Another)
+};
+
+#[expect(clippy::indexing_slicing, reason = "at compile time; a remainder of SLOTS is below it")]
+const fn enter(mut table: [u64; SLOTS], mut words: &[&str], tells: Tells) -> [u64; SLOTS] {
+    while let [word, rest @ ..] = words {
+        let word = Word::of(word);
+        let mut slot = word.slot();
+        while table[slot] != 0 {
+            slot = (slot + 1) % SLOTS;
+        }
+        table[slot] = word.bytes | (tells as u64) << WORD_BITS;
+        words = rest;
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_word_tells_its_language_and_others_tell_nothing() {
+        for (words, tells) in [(&ENGLISH[..], Tells::English), (&GERMANIC, Tells::Another), (&ROMANCE, Tells::Another)]
+        {
+            for word in words {
+                assert_eq!(Word::of(word).tells(), Some(tells), "{word}");
+            }
+        }
+        for word in ["captain", "thex", "th", "a", "0"] {
+            assert_eq!(Word::of(word).tells(), None, "{word}");
+        }
+    }
 }

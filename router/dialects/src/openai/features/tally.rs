@@ -1,5 +1,6 @@
 //! What is gathered on the walk over a body.
 
+use atp_core::port::Reading;
 use atp_core::{Capability, Features, TaskKind};
 use sha2::{Digest, Sha256};
 
@@ -32,7 +33,8 @@ pub(super) enum Speaker {
 pub(super) struct Tally {
     features: Features,
     counter: Counter,
-    hash: Sha256,
+    /// Of the texts so far; none where it is not asked for.
+    hash: Option<Sha256>,
     texts: u64,
     /// The head of the first text of the system, and of the last message of the user.
     system: String,
@@ -47,11 +49,11 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(reading: Reading) -> Self {
         Self {
             features: Features::default(),
             counter: Counter::new(),
-            hash: Sha256::new(),
+            hash: (reading == Reading::Whole).then(Sha256::new),
             texts: 0,
             system: String::new(),
             user: String::new(),
@@ -84,8 +86,11 @@ impl Tally {
 
     /// Names what has been said so far as what stays the same, unless something shorter has that name.
     fn mark(&mut self) {
-        if self.features.prefix == 0 && self.features.tokens >= CACHED {
-            self.features.prefix = first_half(&self.hash).max(1);
+        if let Some(hash) = &self.hash
+            && self.features.prefix == 0
+            && self.features.tokens >= CACHED
+        {
+            self.features.prefix = first_half(hash).max(1);
         }
     }
 
@@ -132,12 +137,14 @@ impl Tally {
     pub(super) fn text(&mut self, speaker: Speaker, text: &str) {
         self.features.chars += text.chars().count() as u64;
         self.features.tokens += self.counter.count(text);
-        if self.texts > 0 {
-            // Between texts alone: the hash of one text is its own.
-            self.hash.update(b"\x1e");
+        if let Some(hash) = &mut self.hash {
+            if self.texts > 0 {
+                // Between texts alone: the hash of one text is its own.
+                hash.update(b"\x1e");
+            }
+            hash.update(text.as_bytes());
         }
         self.texts += 1;
-        self.hash.update(text.as_bytes());
         self.features.code |= code::is_fenced(text);
         match speaker {
             Speaker::System if self.system.is_empty() => self.system.push_str(head(text)),
@@ -164,7 +171,7 @@ impl Tally {
         let said = if self.user.is_empty() { &self.system } else { &self.user };
         self.features.code |= code::is_code(said);
         self.features.language = language::of(said);
-        self.features.prompt_hash = if self.texts > 0 { first_half(&self.hash) } else { 0 };
+        self.features.prompt_hash = self.hash.as_ref().filter(|_| self.texts > 0).map_or(0, first_half);
         let form = kind::Form { code: self.features.code, json: self.json };
         let kind = kind::asked(&self.user, form).or_else(|| kind::instructed(&self.system));
         self.features.kind = kind.unwrap_or(match form {

@@ -9,7 +9,7 @@ use super::*;
 use crate::openai::tokens::Counter;
 
 fn of_body(operation: Operation, body: &Value) -> Features {
-    of(operation, &Rope::from(Bytes::from(body.to_string())))
+    of(operation, &Rope::from(Bytes::from(body.to_string())), Reading::Whole)
 }
 
 fn chat(messages: &Value) -> Features {
@@ -213,7 +213,7 @@ fn code_is_seen_by_fences_and_by_lines() {
 
 #[test]
 fn what_cannot_be_read_counts_as_absent() {
-    let raw = |body: &'static [u8]| of(Operation::Chat, &Rope::from(Bytes::from_static(body)));
+    let raw = |body: &'static [u8]| of(Operation::Chat, &Rope::from(Bytes::from_static(body)), Reading::Whole);
     assert_eq!(raw(b"not json"), Features::default());
     assert_eq!(raw(br#"{"messages": 5, "tools": "x", "response_format": []}"#).tools, 0);
     let half = raw(br#"{"messages":[{"role":"user","content":"a \ud800 b"}]}"#);
@@ -226,7 +226,7 @@ proptest! {
     #[test]
     fn any_bytes_have_features(bytes: Vec<u8>) {
         for operation in Operation::ALL {
-            let told = of(operation, &Rope::from(Bytes::from(bytes.clone())));
+            let told = of(operation, &Rope::from(Bytes::from(bytes.clone())), Reading::Whole);
             prop_assert!(told.chars <= bytes.len() as u64);
         }
     }
@@ -234,12 +234,15 @@ proptest! {
     #[test]
     fn any_text_is_counted_and_hashed_however_it_arrives(text: String, cut in 0..200_usize) {
         let body = Bytes::from(json!({"messages": [{"role": "user", "content": text}]}).to_string());
-        let whole = of(Operation::Chat, &Rope::from(body.clone()));
+        let whole = of(Operation::Chat, &Rope::from(body.clone()), Reading::Whole);
         prop_assert_eq!((whole.chars, whole.tokens), (text.chars().count() as u64, tokens(&text) + 4 + 3));
         let mut pieces = Rope::new();
         let at = cut.min(body.len());
         pieces.push(body.slice(..at));
         pieces.push(body.slice(at..));
-        prop_assert_eq!(of(Operation::Chat, &pieces), whole);
+        prop_assert_eq!(of(Operation::Chat, &pieces, Reading::Whole), whole);
+        // An estimate knows the same, but for what is hashed.
+        let estimate = of(Operation::Chat, &pieces, Reading::Estimate);
+        prop_assert_eq!(estimate, Features { prompt_hash: 0, prefix: 0, ..whole });
     }
 }

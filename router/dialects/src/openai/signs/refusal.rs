@@ -148,6 +148,10 @@ pub(super) fn declines(text: &str) -> bool {
 /// The beginning in lower case, with plain apostrophes, and without what Markdown puts before it.
 fn plain(text: &str) -> String {
     let text = text.trim_start_matches(|sign: char| !sign.is_alphanumeric());
+    let ascii = text.get(..HEAD.min(text.len())).filter(|head| head.is_ascii());
+    if let Some(head) = ascii {
+        return head.to_ascii_lowercase();
+    }
     text.chars().take(HEAD).flat_map(char::to_lowercase).map(|sign| if sign == '’' { '\'' } else { sign }).collect()
 }
 
@@ -161,7 +165,10 @@ fn strip<'a>(text: &'a str, all: &[&str]) -> (bool, &'a str) {
     }
 }
 
-/// Whether a text begins with these words, whole.
+/// Whether a text begins with these words, whole. Most do not even with their first byte.
 fn begins(text: &str, words: &str) -> bool {
+    if text.as_bytes().first() != words.as_bytes().first() {
+        return false;
+    }
     text.strip_prefix(words).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
 }

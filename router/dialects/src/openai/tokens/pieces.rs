@@ -21,7 +21,7 @@ const STAGE: usize = 0x1100;
 
 /// The class of a character: what the expression tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
+pub(super) enum Class {
     Other,
     /// Lu, Lt.
     Upper,
@@ -98,7 +98,7 @@ impl Shape {
     }
 
     /// The class of the character at an offset, and the offset behind it; `None` at the end of the text.
-    fn at(&self, text: &str, at: usize) -> Option<(Class, usize)> {
+    pub(super) fn at(&self, text: &str, at: usize) -> Option<(Class, usize)> {
         let first = *text.as_bytes().get(at)?;
         if let Some(class) = self.ascii.get(usize::from(first)) {
             return Some((*class, at + 1));
@@ -124,6 +124,36 @@ fn looked_up(code: u32) -> Class {
     Class::of(CLASSES.get(place).copied().unwrap_or_default())
 }
 
+/// The end of the run of small ASCII letters from `at`, eight looked at at once.
+#[inline]
+fn small_letters(bytes: &[u8], mut at: usize) -> usize {
+    const TOP: u64 = u64::from_le_bytes([0x80; 8]);
+    while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let eight = u64::from_le_bytes(*eight);
+        let low = eight & !TOP;
+        // Adding these carries into a byte's top bit from `a`, and from behind `z`.
+        let from_a = low + u64::from_le_bytes([0x80 - b'a'; 8]);
+        let behind_z = low + u64::from_le_bytes([0x7f - b'z'; 8]);
+        let others = (eight | !from_a | behind_z) & TOP;
+        if others != 0 {
+            return at + others.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    run_of(bytes, at, u8::is_ascii_lowercase)
+}
+
+/// The end of the run of ASCII capitals from `at`: short, as a rule.
+#[inline]
+fn capitals(bytes: &[u8], at: usize) -> usize {
+    run_of(bytes, at, u8::is_ascii_uppercase)
+}
+
+fn run_of(bytes: &[u8], at: usize, is: impl Fn(&u8) -> bool) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|byte| is(byte)).count()
+}
+
 /// The pieces of a text, in order: together they are the text.
 pub(super) struct Pieces<'a> {
     shape: &'static Shape,
@@ -136,9 +166,31 @@ impl<'a> Pieces<'a> {
         Self { shape, text, at: 0 }
     }
 
+    /// The end of the piece that starts at `at`, where that is a word of ASCII letters: nearly every piece of
+    /// most texts. Alternatives 1 and 2 come to: what may lead, capitals, small letters. `None` where others
+    /// decide.
+    #[inline]
+    fn plain_word(&self, at: usize) -> Option<usize> {
+        let bytes = self.text.as_bytes();
+        let first = *bytes.get(at)?;
+        let led = !first.is_ascii_alphabetic();
+        if led && !self.shape.ascii.get(usize::from(first))?.leads() {
+            return None;
+        }
+        let start = at + usize::from(led);
+        let small = small_letters(bytes, start);
+        let end = if small == start { small_letters(bytes, capitals(bytes, start)) } else { small };
+        match bytes.get(end) {
+            // A letter of another script goes on with the word; a capital behind small letters does not.
+            Some(0x80..) => None,
+            Some(b'\'') if end > start => Some(self.contraction(end)),
+            _ => (end > start).then_some(end),
+        }
+    }
+
     /// The end of the piece that starts at `at` with this class; `second` is the offset behind its first
     /// character.
-    fn end(&self, at: usize, first: Class, second: usize) -> usize {
+    pub(super) fn end(&self, at: usize, first: Class, second: usize) -> usize {
         let word = self.word(at, first, second);
         if let Some(end) = word {
             return end;
@@ -246,9 +298,15 @@ impl<'a> Pieces<'a> {
 impl<'a> Iterator for Pieces<'a> {
     type Item = &'a str;
 
+    #[inline]
     fn next(&mut self) -> Option<&'a str> {
-        let (first, second) = self.shape.at(self.text, self.at)?;
-        let end = self.end(self.at, first, second);
+        let end = match self.plain_word(self.at) {
+            Some(end) => end,
+            None => {
+                let (first, second) = self.shape.at(self.text, self.at)?;
+                self.end(self.at, first, second)
+            }
+        };
         let piece = self.text.get(self.at..end);
         self.at = end;
         piece

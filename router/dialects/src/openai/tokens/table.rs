@@ -17,7 +17,7 @@ const RANK_MASK: u64 = (1 << RANK_BITS) - 1;
 /// made of it is a count that is off by one.
 #[derive(Debug)]
 pub(super) struct Table {
-    slots: Box<[u64]>,
+    slots: Box<[u64; SLOTS]>,
 }
 
 impl Table {
@@ -28,7 +28,7 @@ impl Table {
     }
 
     fn of(mut vocabulary: &[u8]) -> Self {
-        let mut slots = vec![0; SLOTS].into_boxed_slice();
+        let mut slots = zeroes();
         let mut rank = 0;
         while let Some((token, rest)) =
             vocabulary.split_first().and_then(|(len, rest)| rest.split_at_checked(usize::from(*len)))
@@ -44,6 +44,7 @@ impl Table {
     }
 
     /// The rank of a token; `None` where these bytes are none.
+    #[inline]
     pub(super) fn rank(&self, bytes: &[u8]) -> Option<u32> {
         let hash = hash(bytes);
         for slot in probe(hash) {
@@ -57,7 +58,16 @@ impl Table {
     }
 }
 
+/// Free slots, made where they stay: as a value they would pass over the stack.
+fn zeroes() -> Box<[u64; SLOTS]> {
+    match vec![0; SLOTS].into_boxed_slice().try_into() {
+        Ok(slots) => slots,
+        Err(_) => Box::new([0; SLOTS]),
+    }
+}
+
 /// The slots that a hash is looked for in: from its own on, all of them once.
+#[inline]
 fn probe(hash: u64) -> impl Iterator<Item = usize> {
     let first = hash as usize;
     (0..SLOTS).map(move |step| (first + step) % SLOTS)
@@ -65,6 +75,7 @@ fn probe(hash: u64) -> impl Iterator<Item = usize> {
 
 /// A hash of few bytes: eight at a time multiplied and folded, as in wyhash (Wang Yi, public domain). The last
 /// eight may overlap those before them, so that no byte is read by itself; the length tells such texts apart.
+#[inline]
 fn hash(bytes: &[u8]) -> u64 {
     const FIRST: u64 = 0xa076_1d64_78bd_642f;
     const SECOND: u64 = 0xe703_7ed1_a0b4_28db;
@@ -76,8 +87,10 @@ fn hash(bytes: &[u8]) -> u64 {
     let mut state = (bytes.len() as u64 + 1).wrapping_mul(SECOND);
     let last = match (bytes.last_chunk::<8>(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
         (Some(last), _, _) => {
-            for block in bytes.as_chunks::<8>().0 {
-                state = fold(state ^ u64::from_le_bytes(*block), FIRST);
+            if bytes.len() > 8 {
+                for block in bytes.as_chunks::<8>().0 {
+                    state = fold(state ^ u64::from_le_bytes(*block), FIRST);
+                }
             }
             u64::from_le_bytes(*last)
         }

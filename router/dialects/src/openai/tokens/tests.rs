@@ -48,6 +48,19 @@ fn a_piece_without_an_end_takes_no_time_without_an_end() {
 
 proptest! {
     #[test]
+    fn words_of_ascii_letters_end_where_the_rules_say(text in "[a-cX-Z '’.,0-9\n\\-éÀ漢\u{301}]{0,40}") {
+        let shape = Shape::unicode();
+        let quick: Vec<&str> = Pieces::new(shape, &text).collect();
+        let (mut slow, mut at) = (Vec::new(), 0);
+        while let Some((first, second)) = shape.at(&text, at) {
+            let end = Pieces::new(shape, &text).end(at, first, second);
+            slow.push(&text[at..end]);
+            at = end;
+        }
+        prop_assert_eq!(quick, slow);
+    }
+
+    #[test]
     fn pieces_are_the_text_and_every_piece_counts(text: String) {
         let pieces: Vec<&str> = Pieces::new(Shape::unicode(), &text).collect();
         prop_assert_eq!(pieces.concat(), text.clone());
