@@ -56,7 +56,15 @@ impl Counter {
     }
 
     fn exactly(&self, text: &str) -> u64 {
-        Pieces::new(self.shape, text).map(|piece| self.piece(piece.as_bytes())).sum()
+        let (mut rest, mut counted) = (text.as_bytes(), 0);
+        for len in Pieces::new(self.shape, text) {
+            counted += match self.table.rank_of_first(len, rest) {
+                Some(_) => 1,
+                None => self.piece(rest.get(..len).unwrap_or_default()),
+            };
+            rest = rest.get(len..).unwrap_or_default();
+        }
+        counted
     }
 
     /// The count of one window in [`EVERY`], for all of them.
@@ -72,17 +80,18 @@ impl Counter {
         counted * all / bytes.max(1)
     }
 
+    /// The count of a piece that is no token.
+    #[cold]
     fn piece(&self, piece: &[u8]) -> u64 {
         match piece.len() {
-            0 => 0,
-            1 => 1,
-            len if len <= LONGEST => self.whole(piece),
+            len @ (0 | 1) => len as u64,
+            len if len <= LONGEST => merged(self.table, piece),
             _ => piece.chunks(LONGEST).map(|part| self.whole(part)).sum(),
         }
     }
 
     fn whole(&self, piece: &[u8]) -> u64 {
-        if self.table.rank(piece).is_some() { 1 } else { merged(self.table, piece) }
+        if self.table.rank(piece).is_some() { 1 } else { self.piece(piece) }
     }
 }
 

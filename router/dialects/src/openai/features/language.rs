@@ -58,35 +58,15 @@ pub(super) fn of(text: &str) -> Language {
 
 /// Whether English words outnumber those of other languages; letters that English has not count as words.
 fn is_english(text: &str, foreign: usize) -> bool {
-    let (mut english, mut others, mut seen) = (0, foreign.div_ceil(2), 0);
-    let mut word = Word::default();
-    // A sign behind the text ends its last word.
-    for sign in text.chars().chain([' ']) {
-        if sign.is_ascii() {
-            // Far the most: without a look into Unicode's tables.
-            if sign.is_ascii_alphanumeric() {
-                word.push(sign.to_ascii_lowercase() as u8);
-                continue;
-            }
-        } else if sign.is_alphanumeric() {
-            let mut bytes = [0; 4];
-            for small in sign.to_lowercase() {
-                small.encode_utf8(&mut bytes).bytes().for_each(|byte| word.push(byte));
-            }
-            continue;
-        }
-        if word.len == 0 {
-            continue;
-        }
-        match std::mem::take(&mut word).tells() {
+    let (mut english, mut others, mut at) = (0, foreign.div_ceil(2), 0);
+    for _ in 0..WORDS {
+        let Some((word, end)) = Word::at(text, at) else { break };
+        match word.tells() {
             Some(Tells::English) => english += 1,
             Some(Tells::Another) => others += 1,
             None => {}
         }
-        seen += 1;
-        if seen == WORDS {
-            break;
-        }
+        at = end;
     }
     english >= others
 }
@@ -99,7 +79,7 @@ enum Tells {
 }
 
 /// A word in lower case: its first bytes in one number, so that it is looked up by one multiplication.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Word {
     bytes: u64,
     len: u32,
@@ -108,6 +88,39 @@ struct Word {
 impl Word {
     /// The longest word that is known, in bytes; the byte above is left for what it tells.
     const LONGEST: u32 = 7;
+
+    /// The next word of a text from an offset on, in lower case, and where it ends.
+    fn at(text: &str, at: usize) -> Option<(Self, usize)> {
+        let bytes = text.as_bytes();
+        let start = at + bytes.get(at..)?.iter().position(|byte| kind(*byte) != Kind::Sign)?;
+        let rest = bytes.get(start..)?;
+        let len = rest.iter().position(|byte| kind(*byte) != Kind::Letter).unwrap_or(rest.len());
+        if rest.get(len).is_some_and(|next| kind(*next) == Kind::Beyond) {
+            // A letter, or a sign like a quotation mark.
+            return Self::beyond_ascii(text, start);
+        }
+        let mut word = Self { bytes: 0, len: len as u32 };
+        if word.len <= Self::LONGEST {
+            // Digits have this bit, too.
+            const SMALL: u64 = u64::from_le_bytes([0x20; 8]);
+            let eight = rest.first_chunk::<8>().map_or_else(|| padded(rest), |eight| u64::from_le_bytes(*eight));
+            word.bytes = (eight | SMALL) & ((1 << (8 * word.len)) - 1);
+        }
+        Some((word, start + len))
+    }
+
+    /// The same for a word that may hold other letters, by Unicode's tables.
+    fn beyond_ascii(text: &str, start: usize) -> Option<(Self, usize)> {
+        let rest = text.get(start..)?;
+        let begin = rest.find(char::is_alphanumeric)?;
+        let word = rest.get(begin..)?;
+        let word = word.split(|sign: char| !sign.is_alphanumeric()).next()?;
+        let mut packed = Self::default();
+        for small in word.chars().flat_map(char::to_lowercase) {
+            small.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| packed.push(byte));
+        }
+        Some((packed, start + begin + word.len()))
+    }
 
     const fn push(&mut self, byte: u8) {
         if self.len < Self::LONGEST {
@@ -148,6 +161,40 @@ impl Word {
     }
 }
 
+/// What a byte is, for the ends of words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Sign,
+    /// An ASCII letter or digit.
+    Letter,
+    /// Part of a character that is not ASCII.
+    Beyond,
+}
+
+#[inline]
+#[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
+const fn kind(byte: u8) -> Kind {
+    const KINDS: [Kind; 256] = {
+        let mut kinds = [Kind::Sign; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            if (byte as u8).is_ascii_alphanumeric() {
+                kinds[byte] = Kind::Letter;
+            } else if byte >= 0x80 {
+                kinds[byte] = Kind::Beyond;
+            }
+            byte += 1;
+        }
+        kinds
+    };
+    KINDS[byte as usize]
+}
+
+/// Less than eight bytes, and zeroes behind them.
+fn padded(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |packed, byte| packed << 8 | u64::from(*byte))
+}
+
 const SLOT_BITS: u32 = 9;
 const SLOTS: usize = 1 << SLOT_BITS;
 const WORD_BITS: u32 = 8 * Word::LONGEST;
@@ -177,6 +224,20 @@ const fn enter(mut table: [u64; SLOTS], mut words: &[&str], tells: Tells) -> [u6
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_found_in_any_script() {
+        let text = "„Für“ THE x9, l'été\u{301}-NICHT and-über2und Straße ends";
+        let (mut words, mut at) = (Vec::new(), 0);
+        while let Some((word, end)) = Word::at(text, at) {
+            words.push(word);
+            at = end;
+        }
+        let expected = ["für", "the", "x9", "l", "été", "nicht", "and"].map(Word::of);
+        assert_eq!(words[..7], expected);
+        assert_eq!(words[7].len, "über2und".len() as u32);
+        assert_eq!((words[8].len, words[9], words.len()), ("straße".len() as u32, Word::of("ends"), 10));
+    }
 
     #[test]
     fn every_known_word_tells_its_language_and_others_tell_nothing() {

@@ -295,20 +295,20 @@ impl<'a> Pieces<'a> {
     }
 }
 
-impl<'a> Iterator for Pieces<'a> {
-    type Item = &'a str;
+impl Iterator for Pieces<'_> {
+    /// The length of a piece, in bytes.
+    type Item = usize;
 
     #[inline]
-    fn next(&mut self) -> Option<&'a str> {
-        let end = match self.plain_word(self.at) {
+    fn next(&mut self) -> Option<usize> {
+        let start = self.at;
+        self.at = match self.plain_word(start) {
             Some(end) => end,
             None => {
-                let (first, second) = self.shape.at(self.text, self.at)?;
-                self.end(self.at, first, second)
+                let (first, second) = self.shape.at(self.text, start)?;
+                self.end(start, first, second)
             }
         };
-        let piece = self.text.get(self.at..end);
-        self.at = end;
-        piece
+        Some(self.at - start)
     }
 }

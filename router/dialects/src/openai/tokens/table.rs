@@ -44,9 +44,22 @@ impl Table {
     }
 
     /// The rank of a token; `None` where these bytes are none.
-    #[inline]
     pub(super) fn rank(&self, bytes: &[u8]) -> Option<u32> {
-        let hash = hash(bytes);
+        self.found(hash(bytes))
+    }
+
+    /// The rank of the token that the first `len` bytes of a text are.
+    #[inline]
+    pub(super) fn rank_of_first(&self, len: usize, text: &[u8]) -> Option<u32> {
+        match (text.first_chunk::<8>(), MASKS.get(len)) {
+            // Most tokens: taken by one load, with what stands behind them.
+            (Some(eight), Some(mask)) => self.found(mixed(u64::from_le_bytes(*eight) & mask, len)),
+            _ => self.rank(text.get(..len)?),
+        }
+    }
+
+    #[inline]
+    fn found(&self, hash: u64) -> Option<u32> {
         for slot in probe(hash) {
             match self.slots.get(slot) {
                 None | Some(0) => return None,
@@ -73,38 +86,37 @@ fn probe(hash: u64) -> impl Iterator<Item = usize> {
     (0..SLOTS).map(move |step| (first + step) % SLOTS)
 }
 
+/// What leaves the first so many of eight bytes.
+const MASKS: [u64; 9] =
+    [0, 0xff, 0xffff, 0x00ff_ffff, 0xffff_ffff, 0xff_ffff_ffff, 0xffff_ffff_ffff, 0x00ff_ffff_ffff_ffff, u64::MAX];
+
 /// A hash of few bytes: eight at a time multiplied and folded, as in wyhash (Wang Yi, public domain). The last
-/// eight may overlap those before them, so that no byte is read by itself; the length tells such texts apart.
-#[inline]
+/// eight may overlap those before them, so that no byte is read by itself; the length tells such texts apart,
+/// and short ones from those that end in zeroes.
 fn hash(bytes: &[u8]) -> u64 {
-    const FIRST: u64 = 0xa076_1d64_78bd_642f;
-    const SECOND: u64 = 0xe703_7ed1_a0b4_28db;
-    let fold = |left: u64, right: u64| {
-        let product = u128::from(left) * u128::from(right);
-        product as u64 ^ (product >> 64) as u64
+    let Some(last) = bytes.last_chunk::<8>() else {
+        return mixed(bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)), bytes.len());
     };
-    // Multiplied, or a length would stand where the first byte does.
-    let mut state = (bytes.len() as u64 + 1).wrapping_mul(SECOND);
-    let last = match (bytes.last_chunk::<8>(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        (Some(last), _, _) => {
-            if bytes.len() > 8 {
-                for block in bytes.as_chunks::<8>().0 {
-                    state = fold(state ^ u64::from_le_bytes(*block), FIRST);
-                }
-            }
-            u64::from_le_bytes(*last)
-        }
-        (None, Some(first), Some(last)) => {
-            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
-        }
-        _ => match bytes {
-            [one] => u64::from(*one),
-            [one, two] => u64::from(*one) | u64::from(*two) << 8,
-            [one, two, three] => u64::from(*one) | u64::from(*two) << 8 | u64::from(*three) << 16,
-            _ => 0,
-        },
-    };
-    fold(fold(state ^ last, FIRST) ^ SECOND, FIRST)
+    let before = bytes.get(..bytes.len() - 1).unwrap_or_default().as_chunks::<8>().0;
+    let state = before.iter().fold(0, |state, block| fold(state ^ u64::from_le_bytes(*block), FIRST));
+    mixed(state ^ u64::from_le_bytes(*last), bytes.len())
+}
+
+const FIRST: u64 = 0xa076_1d64_78bd_642f;
+const SECOND: u64 = 0xe703_7ed1_a0b4_28db;
+
+/// The end of a hash: what is left of the bytes, and how many there are.
+#[inline]
+const fn mixed(word: u64, len: usize) -> u64 {
+    // Multiplied, or the length would stand where the first byte does.
+    let len = (len as u64 + 1).wrapping_mul(SECOND);
+    fold(fold(word ^ len, FIRST) ^ SECOND, FIRST)
+}
+
+#[inline]
+const fn fold(left: u64, right: u64) -> u64 {
+    let product = left as u128 * right as u128;
+    product as u64 ^ (product >> 64) as u64
 }
 
 #[cfg(test)]
@@ -119,6 +131,8 @@ mod tests {
         while let Some((len, more)) = rest.split_first() {
             let (token, more) = more.split_at(usize::from(*len));
             assert_eq!(table.rank(token), Some(rank), "{token:?}");
+            let text = [token, b" and more"].concat();
+            assert_eq!(table.rank_of_first(token.len(), &text), Some(rank), "{token:?}");
             (rest, rank) = (more, rank + 1);
         }
         // What OpenAI publishes: 199,998 tokens; " hello" has this rank there.
