@@ -56,15 +56,22 @@ impl Counter {
     }
 
     fn exactly(&self, text: &str) -> u64 {
-        let (mut rest, mut counted) = (text.as_bytes(), 0);
-        for len in Pieces::new(self.shape, text) {
-            counted += match self.table.rank_of_first(len, rest) {
-                Some(_) => 1,
-                None => self.piece(rest.get(..len).unwrap_or_default()),
+        let (mut pieces, mut counted) = (Pieces::new(self.shape, text), 0);
+        loop {
+            let start = pieces.offset();
+            let rest = || text.as_bytes().get(start..).unwrap_or_default();
+            let (rank, len) = if let Some((word, len)) = pieces.short() {
+                (self.table.rank_of_short(word, len), len)
+            } else if let Some(len) = pieces.any() {
+                (self.table.rank_of_first(len, rest()), len)
+            } else {
+                return counted;
             };
-            rest = rest.get(len..).unwrap_or_default();
+            counted += match rank {
+                Some(_) => 1,
+                None => self.piece(rest().get(..len).unwrap_or_default()),
+            };
         }
-        counted
     }
 
     /// The count of one window in [`EVERY`], for all of them.

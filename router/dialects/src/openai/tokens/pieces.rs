@@ -124,17 +124,24 @@ fn looked_up(code: u32) -> Class {
     Class::of(CLASSES.get(place).copied().unwrap_or_default())
 }
 
+/// The top bit of each of eight bytes.
+const TOPS: u64 = u64::from_le_bytes([0x80; 8]);
+
+/// Of eight bytes, the top bits of those that are no small ASCII letter.
+#[inline]
+const fn not_small(eight: u64) -> u64 {
+    let low = eight & !TOPS;
+    // Adding these carries into a byte's top bit from `a`, and from behind `z`.
+    let from_a = low + u64::from_le_bytes([0x80 - b'a'; 8]);
+    let behind_z = low + u64::from_le_bytes([0x7f - b'z'; 8]);
+    (eight | !from_a | behind_z) & TOPS
+}
+
 /// The end of the run of small ASCII letters from `at`, eight looked at at once.
 #[inline]
 fn small_letters(bytes: &[u8], mut at: usize) -> usize {
-    const TOP: u64 = u64::from_le_bytes([0x80; 8]);
     while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let eight = u64::from_le_bytes(*eight);
-        let low = eight & !TOP;
-        // Adding these carries into a byte's top bit from `a`, and from behind `z`.
-        let from_a = low + u64::from_le_bytes([0x80 - b'a'; 8]);
-        let behind_z = low + u64::from_le_bytes([0x7f - b'z'; 8]);
-        let others = (eight | !from_a | behind_z) & TOP;
+        let others = not_small(u64::from_le_bytes(*eight));
         if others != 0 {
             return at + others.trailing_zeros() as usize / 8;
         }
@@ -295,12 +302,40 @@ impl<'a> Pieces<'a> {
     }
 }
 
-impl Iterator for Pieces<'_> {
-    /// The length of a piece, in bytes.
-    type Item = usize;
+/// A piece of at most seven bytes that is a plain word: its bytes in one number, zeroes behind them, and how
+/// many they are.
+pub(super) type Short = (u64, usize);
 
+impl Pieces<'_> {
+    /// Where the next piece starts.
+    pub(super) const fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// The next piece, where it is a space or a capital and small letters, all within seven bytes: most are, and
+    /// one load tells the end and the bytes.
     #[inline]
-    fn next(&mut self) -> Option<usize> {
+    pub(super) fn short(&mut self) -> Option<Short> {
+        let eight = u64::from_le_bytes(*self.text.as_bytes().get(self.at..)?.first_chunk::<8>()?);
+        let others = not_small(eight);
+        let (first, behind) = (eight as u8, others & !0xff);
+        let end = behind.trailing_zeros() & !7;
+        let led = others & 0x80 != 0;
+        if behind == 0 || (led && (end == 8 || !(first == b' ' || first.is_ascii_uppercase()))) {
+            return None;
+        }
+        let next = (eight >> end) as u8;
+        if !next.is_ascii() || next == b'\'' {
+            return None;
+        }
+        let len = end as usize / 8;
+        self.at += len;
+        Some((eight & ((1 << end) - 1), len))
+    }
+
+    /// The length of the next piece in bytes, by the rules for all of them.
+    #[inline]
+    pub(super) fn any(&mut self) -> Option<usize> {
         let start = self.at;
         self.at = match self.plain_word(start) {
             Some(end) => end,

@@ -53,9 +53,15 @@ impl Table {
     pub(super) fn rank_of_first(&self, len: usize, text: &[u8]) -> Option<u32> {
         match (text.first_chunk::<8>(), MASKS.get(len)) {
             // Most tokens: taken by one load, with what stands behind them.
-            (Some(eight), Some(mask)) => self.found(mixed(u64::from_le_bytes(*eight) & mask, len)),
+            (Some(eight), Some(mask)) => self.rank_of_short(u64::from_le_bytes(*eight) & mask, len),
             _ => self.rank(text.get(..len)?),
         }
+    }
+
+    /// The rank of a token of at most eight bytes, given as one number with zeroes behind them.
+    #[inline]
+    pub(super) fn rank_of_short(&self, word: u64, len: usize) -> Option<u32> {
+        self.found(mixed(word, len))
     }
 
     #[inline]

@@ -12,12 +12,19 @@ fn count(text: &str) -> u64 {
 }
 
 fn pieces(text: &str) -> Vec<&str> {
-    let mut at = 0;
-    let piece = |len| {
+    let (mut all, mut at) = (Vec::new(), 0);
+    let mut pieces = Pieces::new(Shape::unicode(), text);
+    loop {
+        let short = pieces.short();
+        let Some(len) = short.map(|(_, len)| len).or_else(|| pieces.any()) else { return all };
+        let piece = &text[at..at + len];
+        if let Some((word, len)) = short {
+            assert_eq!(&word.to_le_bytes()[..len], piece.as_bytes());
+            assert_eq!(word >> (8 * len), 0);
+        }
+        all.push(piece);
         at += len;
-        &text[at - len..at]
-    };
-    Pieces::new(Shape::unicode(), text).map(piece).collect()
+    }
 }
 
 #[test]
