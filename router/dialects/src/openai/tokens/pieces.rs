@@ -215,6 +215,11 @@ impl<'a> Pieces<'a> {
     fn word(&self, at: usize, first: Class, second: usize) -> Option<usize> {
         let led = first.leads().then_some(second);
         let plain = (first.begins() || first.goes_on()).then_some(at);
+        let is_letter = |class: Class| class.begins() || class.goes_on();
+        if plain.is_none() && !self.shape.at(self.text, second).is_some_and(|(class, _)| is_letter(class)) {
+            // A comma and a space, as a rule: nothing that could lead a word.
+            return None;
+        }
         let starts = || led.into_iter().chain(plain);
         let end = starts().find_map(|start| self.lower(start)).or_else(|| starts().find_map(|start| self.upper(start)));
         end.map(|end| self.contraction(end))
