@@ -66,12 +66,12 @@ fn closes_at_once(caller: Caller, between: Duration) {
         std::thread::yield_now();
     }
     drain.advance(Phase::Leaving);
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     while begun.elapsed() < between {
         std::hint::spin_loop();
     }
     drain.advance(Phase::Closing);
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     while connections.open() > 0 {
         assert!(begun.elapsed() < SOON, "{caller:?} holds the router, {between:?} between its phases");
         std::thread::yield_now();
