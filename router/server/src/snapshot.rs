@@ -163,22 +163,22 @@ pub(crate) fn is_pattern(name: &ModelName) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::num::NonZeroU32;
 
     use super::*;
+    use crate::providers::{With, wire};
 
     fn wired(config: &Resolved) -> Vec<Wired> {
-        let fleet = crate::fleet::Fleet::offline(config).unwrap();
-        crate::providers::wire(&config.providers, &[], &crate::providers::With { workers: 1, fleet: &fleet }).unwrap()
+        let with = With { workers: 1, fleet: &crate::fleet::Fleet::offline(config).unwrap() };
+        wire(&config.providers, &[], &with).unwrap()
     }
 
     /// A configuration of a simulated model and what else the text says.
     fn resolved(more: &str) -> Resolved {
-        let text = format!(
-            "providers: {{ s: {{ kind: simulated }} }}\nmodels:\n  m: {{ targets: [ {{ provider: s, model: sim-fast }} ] }}\n{more}"
-        );
-        let env = std::collections::BTreeMap::new();
-        crate::config::load_str(&text, std::path::Path::new("t.yaml"), &env, &[]).unwrap_or_else(|e| panic!("{e}"))
+        let model = "m: { targets: [ { provider: s, model: sim-fast } ] }";
+        let text = format!("providers: {{ s: {{ kind: simulated }} }}\nmodels:\n  {model}\n{more}");
+        crate::config::load_str(&text, "t.yaml".as_ref(), &BTreeMap::new(), &[]).unwrap_or_else(|e| panic!("{e}"))
     }
 
     #[test]
