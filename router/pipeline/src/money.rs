@@ -29,6 +29,6 @@ mod sessions;
 mod view;
 
 pub(crate) use self::pot::{Pot, Share};
-pub(crate) use self::reserve::{Reservation, covers, reserve};
+pub(crate) use self::reserve::{Gap, Reservation, covers, dearest, reserve};
 pub(crate) use self::resolve::Money;
 pub use self::view::{BudgetLine, BudgetView};

@@ -74,7 +74,7 @@ async fn run(call: Call, asked: Asked, mut exchange: Exchange) -> Reply {
     exchange.patience = patience(&exchange).or(exchange.patience);
     let books = settle::open(Arc::clone(&shared), &exchange, left.clone());
     // Books and exchange are large: they stay where they are from here on.
-    let mut own = Box::new(Leg { arm: 0, books, began: exchange.received, exchange });
+    let mut own = Box::new(Leg { arm: 0, books, began: exchange.received, exchange, broke: None });
     if let Err(error) = stack::admit(&mut own.books, &live, &own.exchange) {
         return own.books.refuse(error);
     }

@@ -11,6 +11,7 @@ mod leg;
 mod reserved;
 mod reuse;
 mod row;
+mod unseen;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -301,6 +302,7 @@ impl Books {
             waited: self.waited,
             queued: self.queued,
             reused: self.reused,
+            phase: self.route.as_ref().filter(|_| self.was_asked() || self.reused.is_some()).map(|route| route.phase()),
             ..Notes::default()
         };
         if let Some(chosen) = &self.chosen {
@@ -380,6 +382,7 @@ impl Books {
 
     /// Settles what was used and gives back what it was borrowed for.
     fn settle_use(&mut self, ending: Ending<'_>, report: &Report, now: Instant) {
+        self.meter_unseen(ending, now);
         let tokens = self.settle_bill(ending, report, now);
         self.try_ended(ending, now, tokens);
         self.charged = self.count_usage(ending, report);

@@ -118,6 +118,14 @@ impl Estimator {
         Forecast { input: tokens.input, output: tokens.output, output_guarded, cost, guarded }
     }
 
+    /// The output tokens that an answer has at least, by the same guard band on the other side: the median less `k`
+    /// deviations of the logarithm, so that it is above zero, and 84 of 100 answers are longer where k is 1.
+    #[must_use]
+    pub fn least(&self, ask: &Ask, qos: Qos) -> u64 {
+        let each = self.outputs.least(ask.cluster, ask.max_output, guard(qos));
+        (each * ask.choices() as f64).floor() as u64
+    }
+
     /// Takes in what a request has used, as its provider told it: only of answers that came to their own
     /// end, or to the limit of `ask`. `predicted` is what had been forecast; `cost` is what it came to.
     pub fn learn(&mut self, ask: &Ask, predicted: &Forecast, usage: &Usage, cost: Option<MicroUsd>, now_ms: u64) {

@@ -141,7 +141,7 @@ impl Bill {
     }
 
     /// The answer so far, estimated.
-    fn output(&self) -> u64 {
+    pub(crate) fn output(&self) -> u64 {
         if self.stream { self.pieces.max(self.bytes / STREAM_BYTES_PER_TOKEN) } else { self.bytes / BYTES_PER_TOKEN }
     }
 

@@ -76,6 +76,11 @@ impl Turn {
         self.lane.p95(awaited)
     }
 
+    /// How long the try has been under way.
+    pub(crate) fn runs_for(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.began)
+    }
+
     /// What gold preempts it by, where it may.
     pub(crate) fn run(&self) -> Option<&Arc<Run>> {
         self.run.as_ref()

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use atp_core::port::Reading;
-use atp_core::{Continuity, Error, Exchange, Features, Forecast, MicroUsd, Operation, Payload, Price, Report, Usage};
+use atp_core::{
+    Continuity, Error, Exchange, Features, Forecast, MicroUsd, Operation, Payload, Price, Qos, Report, Usage,
+};
 use atp_routing::budget::{Amount, Tab};
 use atp_routing::estimate::Ask;
 use atp_routing::task;
@@ -36,6 +38,7 @@ pub(crate) struct Reservation {
     /// Bytes of an answer in one piece that told no usage.
     parts: u64,
     ask: Ask,
+    qos: Qos,
     forecast: Forecast,
     settled: bool,
 }
@@ -63,8 +66,8 @@ pub(crate) fn reserve(
     if cells.is_empty() && cap.is_none() {
         return Ok(());
     }
-    let (price, gap) = dearest(route, star, exchange);
-    if let (true, Some(cap)) = (gap, exchange.hints.as_ref().and_then(|hints| hints.max_cost)) {
+    let (price, gap) = dearest(route, star, &exchange.model);
+    if let (Gap::Some, Some(cap)) = (gap, exchange.hints.as_ref().and_then(|hints| hints.max_cost)) {
         books.shared.metrics.money.over_ceiling();
         return Err(refusal::unpriced(&route.name, cap));
     }
@@ -90,7 +93,8 @@ pub(crate) fn reserve(
     if let Some(share) = &mut share {
         share.holds(tab.held().cost);
     }
-    let reservation = Reservation { cells, tab, meter, ceiling, share, parts: 0, ask, forecast, settled: false };
+    let reservation =
+        Reservation { cells, tab, meter, ceiling, share, parts: 0, ask, qos: exchange.qos, forecast, settled: false };
     books.reserved = Some(Box::new(reservation));
     Ok(())
 }
@@ -106,13 +110,19 @@ pub(crate) fn covers(live: &Live, exchange: &Exchange, guarded: MicroUsd, tokens
         && live.money.cells(exchange, now_ms).iter().all(|cell| cell.covers(amount, now_ms))
 }
 
-/// The price of the dearest target, each part by itself: who answers is not known yet. Also whether there is
-/// one without a price, so that no ceiling can be kept.
-fn dearest(route: &Route, star: Option<&Range<usize>>, exchange: &Exchange) -> (Option<Price>, bool) {
-    let (mut dearest, mut gap) = (None, false);
+/// Whether there is a target without a price, so that no ceiling can be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gap {
+    None,
+    Some,
+}
+
+/// The price of the dearest target for the model `asked` for, each part by itself: who answers is not known yet.
+pub(crate) fn dearest(route: &Route, star: Option<&Range<usize>>, asked: &str) -> (Option<Price>, Gap) {
+    let (mut dearest, mut gap) = (None, Gap::None);
     for lane in &route.lanes {
-        let Some(price) = lane.price_of(&lane.model_for(&exchange.model, star)) else {
-            gap = true;
+        let Some(price) = lane.price_of(&lane.model_for(asked, star)) else {
+            gap = Gap::Some;
             continue;
         };
         let other = dearest.unwrap_or(price);
@@ -192,6 +202,16 @@ impl Reservation {
     /// What was asked of the estimators, and what they said.
     pub(crate) fn estimate(&self) -> (&Ask, &Forecast) {
         (&self.ask, &self.forecast)
+    }
+
+    /// The class of service that it was made for.
+    pub(crate) fn qos(&self) -> Qos {
+        self.qos
+    }
+
+    /// So many output tokens have been made at least.
+    pub(crate) fn made(&mut self, output: u64) {
+        self.tab.uses(output);
     }
 
     /// What the stream's dialect needs to end it, where no more of it can be paid for.

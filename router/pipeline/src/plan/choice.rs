@@ -10,6 +10,7 @@ use atp_routing::journal::Why;
 use super::log::Due;
 use super::shadow::Trials;
 use crate::live::Route;
+use crate::money::{self, Gap};
 use crate::snapshot::{ModelFacts, RouteRules};
 use crate::sync::{Mutex, MutexGuard, lock};
 
@@ -28,7 +29,8 @@ pub(crate) struct Choice {
 pub(crate) struct Arm {
     pub(crate) route: Arc<Route>,
     pub(crate) facts: ModelFacts,
-    /// What its tokens cost where they cost most: a ceiling must hold whichever of its targets answers.
+    /// What its tokens cost where they cost most, input and output each by itself: a ceiling must hold whichever
+    /// of its targets answers.
     pub(crate) price: Option<Price>,
 }
 
@@ -145,13 +147,12 @@ impl Choice {
 impl Arm {
     /// The candidate behind `route`.
     pub(crate) fn new(route: Arc<Route>, facts: ModelFacts) -> Self {
-        let prices = route.lanes.iter().map(|lane| lane.price_of(&lane.model_for("", None)));
         // One target without a price makes the model's unknown.
-        let price = prices.reduce(|one, other| {
-            let (one, other) = (one?, other?);
-            Some(if other.input + other.output > one.input + one.output { other } else { one })
-        });
-        Self { route, facts, price: price.flatten() }
+        let price = match money::dearest(&route, None, "") {
+            (price, Gap::None) => price,
+            (_, Gap::Some) => None,
+        };
+        Self { route, facts, price }
     }
 }
 

@@ -118,7 +118,7 @@ impl Members {
                 None => Some(self.next().await),
             };
             let Some(Some((place, result))) = ended else { return panel.clone().close(rule) };
-            let Some(leg) = self.back.get(place).and_then(Back::take) else { continue };
+            let Some(mut leg) = self.back.get(place).and_then(Back::take) else { continue };
             match result {
                 Ok(said) => {
                     panel.answer(place, &text(walk, &leg, &said));
@@ -130,6 +130,9 @@ impl Members {
                 Err(error) => {
                     panel.fail(place);
                     walk.failed(&leg, &error);
+                    if let Some((usage, cost)) = leg.broke.take() {
+                        own.spends(Some(usage), cost);
+                    }
                     if let Some((before, _)) = self.failed.replace((leg, error)) {
                         own.counts_tries_of(&before.books);
                     }
@@ -204,10 +207,7 @@ fn left(walk: &Walk, own: &mut Books, leg: &mut Leg) {
     if !leg.books.was_asked() {
         return;
     }
-    match leg.books.leaves() {
-        Some((usage, cost)) => own.spends(Some(usage), cost),
-        None => walk.prompt_spent(own, leg.arm),
-    }
+    walk.dropped(own, leg);
     own.counts_tries_of(&leg.books);
 }
 

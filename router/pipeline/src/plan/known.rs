@@ -42,6 +42,11 @@ impl Known {
         lock(&self.learnt).estimator.forecast(ask, price, qos)
     }
 
+    /// The output tokens that an answer has at least.
+    pub(crate) fn least(&self, ask: &Ask, qos: Qos) -> u64 {
+        lock(&self.learnt).estimator.least(ask, qos)
+    }
+
     /// The forecast, and the time that 95 of 100 answers do not exceed, where enough have been seen.
     pub(crate) fn picture(&self, ask: &Ask, price: Option<Price>, qos: Qos, now: Instant) -> (Forecast, Option<u64>) {
         let learnt = lock(&self.learnt);

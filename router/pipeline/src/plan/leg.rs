@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use atp_core::{Answer, Error, Exchange, Reply, Reused};
+use atp_core::{Answer, Error, Exchange, MicroUsd, Reply, Reused, Usage};
 
 use crate::attempt::{Begun, Rescue};
 use crate::cache::{Cell, Found as InCache, Recorder};
@@ -18,6 +18,8 @@ pub(super) struct Leg {
     pub(super) books: Books,
     pub(super) exchange: Exchange,
     pub(super) began: Instant,
+    /// What has been used of an answer that broke off while it was held back, and what that costs.
+    pub(super) broke: Option<(Usage, Option<MicroUsd>)>,
 }
 
 /// How an answer begins.

@@ -61,9 +61,13 @@ pub(super) async fn whole(leg: &mut Leg, made: &mut Made) -> Result<Option<Bytes
         return Ok(take(opening));
     }
     leg.books.goes_on_at(opening, made.begun.now);
-    let held = hold(&leg.books, opening).await?;
-    made.begun.now = clock::now();
-    Ok(held)
+    let held = hold(&mut leg.books, opening).await;
+    let now = clock::now();
+    if let Err(error) = &held {
+        leg.broke = Some(leg.books.breaks(error, opening.answer.body.report(), now));
+    }
+    made.begun.now = now;
+    held
 }
 
 /// Why an answer with these signs is not to be trusted.
@@ -102,32 +106,53 @@ fn take(opening: &mut Opening) -> Option<Bytes> {
 }
 
 /// Holds a stream back until its end; `None` where it is too long for that.
-async fn hold(books: &Books, opening: &mut Opening) -> Result<Option<Bytes>, Error> {
+async fn hold(books: &mut Books, opening: &mut Opening) -> Result<Option<Bytes>, Error> {
     let run = books.run().cloned();
     let mut size: usize = opening.held.iter().map(Bytes::len).sum();
-    while !opening.ended {
-        if size > MOST_HELD {
-            return Ok(None);
-        }
-        let body = &mut opening.answer.body;
+    let mut holding = Holding { books, opening, goes_out: false };
+    while !holding.opening.ended && size <= MOST_HELD {
+        let (body, bill) = (&mut holding.opening.answer.body, holding.books.bill.as_ref());
         let next = poll_fn(|cx| {
             if run.as_ref().is_some_and(|run| run.poll_preempted(cx).is_ready()) {
-                return Poll::Ready(Some(Err(queue::preempted(books.bill.as_ref(), clock::now()))));
+                return Poll::Ready(Some(Err(queue::preempted(bill, clock::now()))));
             }
             body.as_mut().poll_chunk(cx)
         });
         match next.await {
             Some(Ok(chunk)) => {
                 size += chunk.len();
-                opening.held.push(chunk);
+                holding.opening.held.push(chunk);
             }
             Some(Err(error)) => return Err(error),
-            None => opening.ended = true,
+            None => holding.opening.ended = true,
         }
     }
+    holding.goes_out = true;
+    if !holding.opening.ended {
+        return Ok(None);
+    }
     let mut all = BytesMut::with_capacity(size);
-    opening.held.iter().for_each(|chunk| all.extend_from_slice(chunk));
+    holding.opening.held.iter().for_each(|chunk| all.extend_from_slice(chunk));
     Ok(Some(all.freeze()))
+}
+
+/// A stream that is being held back. Dropped before its end, or broken off, it has been made all the same: the
+/// pieces of one that goes out are counted when they do.
+struct Holding<'a> {
+    books: &'a mut Books,
+    opening: &'a mut Opening,
+    goes_out: bool,
+}
+
+impl Drop for Holding<'_> {
+    fn drop(&mut self) {
+        if self.goes_out {
+            return;
+        }
+        let Opening { answer, held, .. } = &mut *self.opening;
+        let report = answer.body.report();
+        held.drain(..).for_each(|piece| self.books.withheld(piece, report));
+    }
 }
 
 #[cfg(test)]

@@ -201,7 +201,7 @@ impl Walk {
         exchange.patience = if left < route.total { Some(left) } else { self.patience };
         let mut books = settle::leg(Arc::clone(&self.shared), &exchange, self.left.clone());
         books.share = self.share();
-        Some((Box::new(Leg { arm, books, exchange, began: now }), route))
+        Some((Box::new(Leg { arm, books, exchange, began: now, broke: None }), route))
     }
 
     /// Brings what has happened into the books that are the exchange's.

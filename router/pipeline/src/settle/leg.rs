@@ -89,12 +89,6 @@ impl Books {
         lane.is_some_and(|lane| lane.outcome_of(error, self.patience) != TryOutcome::Cancelled)
     }
 
-    /// Closes the books of a leg whose provider is left, with what that has cost where it was metered.
-    pub(crate) fn leaves(&mut self) -> Option<(Usage, Option<MicroUsd>)> {
-        self.close(Ending::Left, &Report::default());
-        self.metered.map(|usage| (usage, self.charged))
-    }
-
     /// All tries of the exchange.
     pub(super) fn all_attempts(&self) -> u32 {
         self.attempts + self.chosen.as_ref().map_or(0, |chosen| chosen.attempts)

@@ -34,6 +34,15 @@ impl Books {
         Some((self.shared.dialect.length)(self.operation, &sample))
     }
 
+    /// The caller of an answer in one piece leaves: what its provider has made of it counts.
+    pub(super) fn meter_unseen(&mut self, ending: Ending<'_>, now: Instant) {
+        let Some(reserved) = self.reserved.as_ref().filter(|_| matches!(ending, Ending::Left)) else { return };
+        let made = self.made_unseen(reserved.estimate().0, reserved.qos(), now);
+        if let Some(reserved) = &mut self.reserved {
+            reserved.made(made);
+        }
+    }
+
     /// Gives back what is held, and counts what was used, of which the provider or else the router's own
     /// meter tells; `tokens` is 0 where nothing was.
     pub(super) fn settle_reserved(&mut self, ending: Ending<'_>, report: &Report, tokens: u64, now: Instant) {

@@ -9,7 +9,7 @@ use atp_pipeline::snapshot::{Budget, Budgets, Per, Spent, Whose};
 use atp_pipeline::{BudgetView, KeyLimit, Snapshot};
 use atp_routing::budget::Amount;
 use proptest::prelude::*;
-use tokio::time::advance;
+use tokio::time::{advance, timeout};
 
 use crate::kit::*;
 
@@ -269,6 +269,47 @@ async fn who_leaves_pays_for_what_was_used_and_no_more() {
     assert_eq!(spent(&house, "web"), Amount { cost: MicroUsd(1 + 22), tokens: 12 });
     assert_eq!(house.row().outcome, Outcome::Cancelled);
     closed(&house, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_before_a_whole_answer_pays_for_the_part_that_was_made() {
+    // Of the first answer to this kind of work 74 tokens are the lower bound: a median of 200, a deviation of one.
+    for (seconds, most, made) in [(1, None, 10), (60, None, 73), (60, Some(20), 20)] {
+        let (house, far, _) = house(Play::Hang, vec![tokens(50_000, Per::Total)]);
+        let wait = Duration::from_secs(seconds);
+        assert!(timeout(wait, house.ask(of_web(most, chat("m")))).await.is_err());
+        assert_eq!((far.calls(), far.working()), (1, 0), "its provider is let go");
+        assert_eq!(
+            spent(&house, "web"),
+            Amount { cost: MicroUsd(1 + 2 * made), tokens: 1 + made },
+            "{seconds} {most:?}"
+        );
+        let row = house.row();
+        let usage = Usage { input: 1, output: made, ..Usage::default() };
+        assert_eq!((row.outcome, row.metered, row.usage), (Outcome::Cancelled, true, Some(usage)));
+        assert_eq!(row.cost, Some(MicroUsd(1 + 2 * made)), "the books and the accounts agree");
+        closed(&house, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_a_provider_whose_answers_were_timed_pays_by_their_time() {
+    let second = Duration::from_secs(1);
+    let slow = Play::Full(2 * second, "x".into(), Some(Usage { input: 1, output: 200, ..Usage::default() }));
+    let plays = (0..60).map(|_| slow.clone()).chain([Play::Hang]).collect();
+    let far = Scripted::new("far", plays);
+    let budgets = Budgets { keys: vec![vec![tokens(1_000_000, Per::Total)]], ..Budgets::default() };
+    let house =
+        House::new(&[&far], &Snapshot { keys: web(), budgets, ..snapshot(vec![with_slots(64, model("m", &[&far]))]) });
+    for _ in 0..60 {
+        ask(&house, of_web(None, chat("m"))).await.unwrap();
+    }
+    let before = spent(&house, "web").tokens;
+    assert!(timeout(second, house.ask(of_web(None, chat("m")))).await.is_err());
+    let made = spent(&house, "web").tokens - before - 1;
+    // Half of the time was half of the 73 tokens; at ten tokens a second it were ten of them.
+    assert!((30..=40).contains(&made), "{made}");
+    closed(&house, 61);
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,6 +51,14 @@ impl Outputs {
         cut(mu, sigma, most.map(|most| most as f64))
     }
 
+    /// The length that one choice has at least, where it is no shorter than `k` deviations below the median; at
+    /// most `most`.
+    #[must_use]
+    pub fn least(&self, cluster: u16, most: Option<u64>, k: f64) -> f64 {
+        let (mu, sigma) = self.logs(cluster);
+        (mu - k * sigma).exp().min(most.map_or(f64::INFINITY, |most| most as f64))
+    }
+
     /// Takes in the length of an answer that could have been at most `most` long.
     pub fn learn(&mut self, cluster: u16, most: Option<u64>, tokens: f64) {
         if most == Some(0) || !tokens.is_finite() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use atp_core::{Error, Exchange, Usage};
+use atp_core::{Error, Exchange};
 
 use super::{Walk, nowhere};
 use crate::attempt;
@@ -104,17 +104,14 @@ impl Walk {
         if !loser.books.was_asked() {
             return;
         }
-        match loser.books.leaves() {
-            Some((usage, cost)) => winner.books.spends(Some(usage), cost),
-            None => self.prompt_spent(&mut winner.books, loser.arm),
-        }
+        self.dropped(&mut winner.books, loser);
     }
 
-    /// A candidate was asked and is dropped: its provider has got the prompt, and has billed at least that.
-    pub(in crate::plan) fn prompt_spent(&self, books: &mut Books, arm: usize) {
-        let Some(candidate) = self.plan.candidates.get(arm) else { return };
-        let prompt = Usage { input: candidate.forecast.input, ..Usage::default() };
-        books.spends(Some(prompt), candidate.price.map(|price| price.cost(&prompt)));
+    /// A candidate was asked and is dropped: its provider has got the prompt, has worked since, and bills that.
+    pub(in crate::plan) fn dropped(&self, books: &mut Books, leg: &mut Leg) {
+        let prompt = self.plan.candidates.get(leg.arm).map_or(0, |candidate| candidate.forecast.input);
+        let (usage, cost) = leg.books.leaves(prompt, &self.basis.ask, leg.exchange.qos);
+        books.spends(Some(usage), cost);
     }
 }
 

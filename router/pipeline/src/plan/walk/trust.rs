@@ -26,7 +26,9 @@ impl Walk {
             Ok(judged) => judged,
             // A stream that was held back: nothing of it went out.
             Err(error) => {
-                leg.books.try_failed(&error, clock::now());
+                if let Some((usage, cost)) = leg.broke.take() {
+                    leg.books.spends(Some(usage), cost);
+                }
                 return Judgement::Broke(leg, error);
             }
         };

@@ -1,9 +1,9 @@
 //! Budgets and plans: what every leg may cost is held, and what all of them have cost is spent.
 
 use atp_core::port::Outcome;
-use atp_core::{Caller, Dropped, Error, ErrorKind, MicroUsd, PlanEvent};
+use atp_core::{Caller, Dropped, Error, ErrorKind, Finish, MicroUsd, PlanEvent, Usage};
 use atp_pipeline::KeyLimit;
-use atp_pipeline::snapshot::{Budget, Budgets, Per};
+use atp_pipeline::snapshot::{Budget, Budgets, Ensemble, EnsembleMode, Per};
 use atp_routing::budget::Amount;
 use tokio::time::timeout;
 
@@ -133,4 +133,115 @@ async fn what_a_provider_said_is_told_where_another_one_cannot_be_paid_for() {
     assert_eq!((reply.result.unwrap_err().kind(), escalated), (ErrorKind::TimeoutFirstByte, 1));
     drop(holds);
     three.house.closed(2);
+}
+
+/// A held stream of two pieces that breaks off, whose provider has told nothing.
+fn breaks_off() -> Vec<Play> {
+    let cut = Error::provider(ErrorKind::ProviderCut, "the connection broke");
+    vec![Play::Stream(vec![content("data: a\n\n"), content("data: b\n\n"), Beat::Break(cut)])]
+}
+
+/// The two pieces and the prompt of ten tokens, at so many times the price.
+fn broken(times: u64) -> u64 {
+    (10 + 2 * 2) * times
+}
+
+fn as_panel(snapshot: &mut Snapshot) {
+    let patience = Duration::from_secs(5);
+    let ensemble = Ensemble { mode: EnsembleMode::Quorum, size: 3, agree: 0.85, patience };
+    snapshot.routes[0].manner = Manner::Several(ensemble);
+}
+
+fn budget_of(usd: u64, snapshot: &mut Snapshot) {
+    snapshot.keys = vec![KeyLimit { key: "web".into(), rate: None }];
+    let budget = Budget { cost: Some(MicroUsd(usd)), tokens: None, per: Per::Day };
+    snapshot.budgets = Budgets { keys: vec![vec![budget]], ..Budgets::default() };
+}
+
+fn whole_stream(text: &'static str) -> Vec<Play> {
+    vec![Play::Stream(vec![content(text), Beat::Usage(USAGE), Beat::Finish(Finish::Stop)])]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_members_held_stream_that_breaks_off_is_paid_for_as_far_as_it_came() {
+    let three = Three::with([breaks_off(), whole_stream("yes"), whole_stream("yes")], |snapshot| {
+        as_panel(snapshot);
+        budget_of(1_000_000, snapshot);
+    });
+    let reply = three.house.ask(of_web(streamed("auto:fast"))).await;
+    assert_eq!(read(reply.result.unwrap().body).await.unwrap(), "yes");
+    assert_eq!(spent(&three), broken(1) + 6 * COST);
+    assert_eq!(three.house.row().cost, Some(MicroUsd(spent(&three))), "the ledger and the budget agree");
+    three.house.closed(1);
+    // Where all break off the exchange has failed, and cost what they have.
+    let three = Three::with([breaks_off(), breaks_off(), breaks_off()], |snapshot| {
+        as_panel(snapshot);
+        budget_of(1_000_000, snapshot);
+    });
+    assert!(three.house.ask(of_web(streamed("auto:fast"))).await.result.is_err());
+    assert_eq!(spent(&three), broken(1) + broken(2) + broken(4));
+    let row = three.house.row();
+    assert_eq!((row.outcome, row.cost), (Outcome::Failed, Some(MicroUsd(spent(&three)))));
+    three.house.closed(1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_members_held_stream_that_is_not_needed_any_more_is_paid_for_as_far_as_it_came() {
+    let slow = vec![Play::Stream(vec![content("data: a\n\n"), content("data: b\n\n"), Beat::Hang])];
+    let late = |text: &'static str| {
+        vec![Play::Stream(vec![Beat::Wait(Duration::from_secs(1)), content(text), Beat::Usage(USAGE)])]
+    };
+    let three = Three::with([late("yes"), late("yes"), slow], |snapshot| {
+        as_panel(snapshot);
+        budget_of(1_000_000, snapshot);
+    });
+    let reply = three.house.ask(of_web(streamed("auto:fast"))).await;
+    assert_eq!(read(reply.result.unwrap().body).await.unwrap(), "yes");
+    assert_eq!(spent(&three), 3 * COST + broken(4));
+    assert_eq!(three.house.row().cost, Some(MicroUsd(spent(&three))));
+    three.house.closed(1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_held_stream_that_breaks_off_is_paid_for_beside_the_answer_of_the_next_model() {
+    let hold = |snapshot: &mut Snapshot| {
+        snapshot.routes[0].escalation = Escalation { enabled: true, hold_streams: true, ..Escalation::default() };
+    };
+    let plays = || [whole_stream("low"), breaks_off(), whole_stream("high")];
+    let three = Three::with(plays(), |snapshot| {
+        hold(snapshot);
+        budget_of(1_000_000, snapshot);
+    });
+    let reply = three.house.ask(of_web(streamed("auto"))).await;
+    assert_eq!(read(reply.result.unwrap().body).await.unwrap(), "high");
+    assert_eq!(spent(&three), broken(2) + 4 * COST);
+    assert_eq!(three.house.row().cost, Some(MicroUsd(spent(&three))));
+    three.house.closed(1);
+    // Without a budget the row tells it too.
+    let three = Three::with(plays(), hold);
+    let reply = three.house.ask(streamed("auto")).await;
+    assert_eq!(read(reply.result.unwrap().body).await.unwrap(), "high");
+    assert!(three.house.row().cost.is_some_and(|cost| cost.0 > 4 * COST), "{:?}", three.house.row().cost);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_of_several_targets_is_planned_with_the_dearer_part_of_each() {
+    let dear_in = Price { input: 9_000_000, output: 1_000_000, cached_input: 9_000_000 };
+    let dear_out = Price { input: 1_000_000, output: 8_000_000, cached_input: 500_000 };
+    let three = Three::with([vec![full("low")], vec![full("middle")], vec![full("high")]], |snapshot| {
+        let solid = &mut snapshot.models[1];
+        (solid.price, solid.targets[0].price) = (None, Some(dear_in));
+        let mut second = snapshot.models[2].targets[0].clone();
+        second.price = Some(dear_out);
+        snapshot.models[1].targets.push(second);
+    });
+    let plan = atp_core::port::Gateway::plan(&three.house.pipeline, &of_web(chat("auto"))).unwrap();
+    let price = plan.candidates[1].price.unwrap();
+    assert_eq!(price, Price { input: 9_000_000, output: 8_000_000, cached_input: 9_000_000 });
+    // What the second target may cost is above what the plan of the larger sum says, and below the ceiling.
+    let of_sum = dear_in.cost(&Usage { input: 10, output: plan.candidates[1].forecast.output, ..USAGE });
+    assert!(plan.candidates[1].forecast.cost.unwrap() > of_sum);
+    let below = plan.candidates[1].forecast.guarded.unwrap().0 - 1;
+    let plan = atp_core::port::Gateway::plan(&three.house.pipeline, &of_web(for_at_most(below, chat("auto")))).unwrap();
+    assert_eq!(plan.candidates[1].dropped, Some(Dropped::Cost), "one of its targets could exceed the ceiling");
 }
