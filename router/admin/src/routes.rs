@@ -70,7 +70,11 @@ static ROUTES: [Route; 25] = [
     get("/admin/observation_schema", "the form of an observation", |_, control| now(control.observation_schema())),
     post("/admin/fair/weight", "changes a tenant's weight; ?tenant=NAME&weight=0.1..100", set_weight),
     post("/admin/lifecycle/pin", "keeps a model's status; ?model=NAME&status=active|shadow|fallback|retired", pin),
-    post("/admin/lifecycle/unpin", "lets evidence decide on a model again, from where it stands; ?model=NAME", unpin),
+    post(
+        "/admin/lifecycle/unpin",
+        "lets evidence decide on a model again, from where it stood before it was pinned; ?model=NAME",
+        unpin,
+    ),
 ];
 
 /// Answers a request. Never fails: what goes wrong is an answer too.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+use crate::Status;
 use crate::error::Error;
 use crate::money::MicroUsd;
 use crate::plan::{Plan, PlanEvent};
@@ -190,6 +191,8 @@ pub struct Notes {
     pub plan: Option<Arc<Plan>>,
     /// The router's model that answered, where the router chose it.
     pub chosen: Option<Arc<str>>,
+    /// Where the model that answers stood in its life when its answer began.
+    pub phase: Option<Status>,
     /// What happened on the way, in its order.
     pub events: Vec<PlanEvent>,
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use atp_core::port::ModelCard;
-use atp_core::{Caller, Error, Exchange, Operation, Price, Qos, Timeouts};
+use atp_core::{Caller, Error, Exchange, Operation, Price, Qos, Status, Timeouts};
 
 use self::choices::Choices;
 use crate::attempt::Hedging;
@@ -74,6 +74,8 @@ pub(crate) struct Route {
     flows: Box<[OnceLock<Arc<FlowCell>>]>,
     /// What is known of the model beyond its configuration.
     pub(crate) known: Arc<Known>,
+    /// Its configured status.
+    status: Status,
     /// The labels of the data that it may see.
     pub(crate) scopes: Box<[Arc<str>]>,
     /// The shortest total of its lanes.
@@ -302,6 +304,7 @@ impl Route {
             weights,
             on_disconnect: model.on_disconnect,
             failover: model.failover,
+            status: model.facts.status,
             scopes: model.facts.data_scopes.clone().unwrap_or_default().into(),
             queue: model.queue,
             hedge: model.hedge.as_ref().map(|hedge| Hedging::new(hedge, clock::now())),
@@ -330,11 +333,17 @@ impl Route {
             on_disconnect: OnDisconnect::Cancel,
             failover: MidStream::Off,
             known: Known::new(clock::now()),
+            status: Status::default(),
             scopes: Box::default(),
             total: Timeouts::default().total,
             warned_price: AtomicBool::new(false),
             warned_usage: AtomicBool::new(false),
         }
+    }
+
+    /// Where the model stands in its life.
+    pub(crate) fn phase(&self) -> Status {
+        self.known.status().unwrap_or(self.status)
     }
 
     /// The flow of the caller's tenant and this class.

@@ -222,7 +222,7 @@ impl Pipeline {
     /// Lets evidence decide on a model again. `false` where it was not pinned.
     #[must_use]
     pub fn unpin(&self, model: &str) -> bool {
-        plan::lives::unpin(&self.0.live.load(), model, clock::unix_ms(clock::now()))
+        plan::lives::unpin(&self.0, &self.0.live.load(), model, clock::unix_ms(clock::now()))
     }
 
     /// Changes a tenant's weight, from now on and for who waits already, and returns the one before.

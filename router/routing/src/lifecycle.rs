@@ -91,6 +91,19 @@ pub enum Cause {
     Evidence,
     /// Somebody pinned it.
     Pin,
+    /// Somebody unpinned it.
+    Unpin,
+}
+
+/// What unpinning a model did.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Unpinned {
+    /// Nothing: it was not pinned.
+    WasFree,
+    /// It is what it was before it was pinned, or is needed as it is.
+    Stays,
+    /// It is again what it was before it was pinned.
+    Returns(Box<Flip>),
 }
 
 /// A model that was promoted or demoted: one line of the lifecycle's log.
@@ -106,7 +119,7 @@ pub struct Flip {
     pub to: Status,
     /// Who did it.
     pub cause: Cause,
-    /// Why: `cost_improvement_12.3pct`, `cost_regress_31.0pct`, `quality_regress_0.08`, `pinned`.
+    /// Why: `cost_improvement_12.3pct`, `cost_regress_31.0pct`, `quality_regress_0.08`, `pinned`, `unpinned`.
     pub reason: String,
     /// How many samples stood behind it.
     pub calls: u64,
@@ -214,23 +227,26 @@ impl Lifecycle {
     pub fn pin(&mut self, model: &str, status: Status, now_ms: u64) -> Option<Flip> {
         let rules = self.rules;
         let life = self.lives.iter_mut().find(|life| &*life.model == model)?;
-        life.pinned = true;
+        life.pin();
         self.events += 1;
         (life.status != status).then(|| life.flip(status, Cause::Pin, "pinned".to_owned(), &rules, now_ms))
     }
 
-    /// Lets evidence decide on a model again, from where it stands; whether it was pinned.
-    pub fn unpin(&mut self, model: &str, now_ms: u64) -> bool {
-        let rules = self.rules;
-        let Some(life) = self.lives.iter_mut().find(|life| &*life.model == model) else { return false };
-        let pinned = std::mem::take(&mut life.pinned);
-        if pinned {
-            self.events += 1;
-            // What was gathered under the pin may be old; and a flip right now would be a surprise.
-            life.restart(&rules, now_ms);
-            life.flipped_ms = Some(now_ms);
+    /// Lets evidence decide on a model again, from where it stood before it was pinned: what evidence had made of
+    /// it, or else what the configuration says. Who would leave a route without an active model by that stays
+    /// active, until evidence speaks of another one.
+    pub fn unpin(&mut self, model: &str, now_ms: u64) -> Unpinned {
+        let (rules, needed) = (self.rules, self.is_needed(model));
+        let Some(life) = self.lives.iter_mut().find(|life| &*life.model == model) else { return Unpinned::WasFree };
+        let Some(to) = life.unpin() else { return Unpinned::WasFree };
+        self.events += 1;
+        if to != life.status && !(needed && life.status == Status::Active) {
+            return Unpinned::Returns(Box::new(life.flip(to, Cause::Unpin, "unpinned".to_owned(), &rules, now_ms)));
         }
-        pinned
+        // What was gathered under the pin may be old; and a flip right now would be a surprise.
+        life.restart(&rules, now_ms);
+        life.flipped_ms = Some(now_ms);
+        Unpinned::Stays
     }
 
     /// How many samples, flips and pins it comes from: where this has not changed, nothing has.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use atp_core::port::{JournalFile, Kept};
 use atp_core::{MicroUsd, Status};
 use atp_routing::experiment::Compared;
-use atp_routing::lifecycle::{Entry, Flip, Lifecycle, LifecycleRules, Sample, Standing};
+use atp_routing::lifecycle::{Entry, Flip, Lifecycle, LifecycleRules, Sample, Standing, Unpinned};
 
 use super::choice::Choice;
 use crate::live::Live;
@@ -117,9 +117,13 @@ pub(crate) fn pin(shared: &Shared, live: &Live, model: &str, status: Status, now
     true
 }
 
-/// Lets evidence decide on a model again; `false` where it was not pinned.
-pub(crate) fn unpin(live: &Live, model: &str, now_ms: u64) -> bool {
-    lock(&live.lives.0).unpin(model, now_ms)
+/// Lets evidence decide on a model again, from where it stood before it was pinned; `false` where it was not pinned.
+pub(crate) fn unpin(shared: &Shared, live: &Live, model: &str, now_ms: u64) -> bool {
+    let unpinned = lock(&live.lives.0).unpin(model, now_ms);
+    if let Unpinned::Returns(flip) = &unpinned {
+        flipped(shared, live, flip);
+    }
+    unpinned != Unpinned::WasFree
 }
 
 /// A model has flipped: from now on every choice sees it.

@@ -15,6 +15,9 @@ pub(super) struct Life {
     pub(super) status: Status,
     configured: Status,
     pub(super) pinned: bool,
+    /// What it was before it was pinned, where evidence had made that of it and not the configuration.
+    #[serde(default)]
+    before_pin: Option<Status>,
     pub(super) flipped_ms: Option<u64>,
     /// When the evidence begins; `None` in front of the first sample.
     since_ms: Option<u64>,
@@ -41,6 +44,7 @@ impl Life {
             status: entry.status,
             configured: entry.status,
             pinned: false,
+            before_pin: None,
             flipped_ms: None,
             since_ms: None,
             calls: 0,
@@ -61,7 +65,9 @@ impl Life {
         }
         let same = known.fresh() == bets(rules);
         let configured = self.configured;
-        *self = Self { configured, ..known.clone() };
+        // What evidence made of it under another configuration is no more what it returns to.
+        let before_pin = known.before_pin.filter(|_| known.configured == configured);
+        *self = Self { configured, before_pin, ..known.clone() };
         if !same {
             self.restart(rules, known.since_ms.unwrap_or_default());
         }
@@ -145,6 +151,19 @@ impl Life {
             self.status = Status::Active;
             self.restart(rules, self.since_ms.unwrap_or_default());
         }
+    }
+
+    /// Keeps it as it is. Pinned once more, it still returns to what it was before the first time.
+    pub(super) fn pin(&mut self) {
+        if !std::mem::replace(&mut self.pinned, true) {
+            self.before_pin = (self.status != self.configured).then_some(self.status);
+        }
+    }
+
+    /// Lets it go, and tells what it is to be; `None` where it was not pinned.
+    pub(super) fn unpin(&mut self) -> Option<Status> {
+        let returns = self.before_pin.take().unwrap_or(self.configured);
+        std::mem::take(&mut self.pinned).then_some(returns)
     }
 
     /// Makes it something else, and begins the evidence anew.

@@ -152,9 +152,40 @@ fn a_pin_holds_until_it_is_taken_out() {
     assert_eq!((flip.to, flip.cause, &*flip.reason), (Status::Active, Cause::Pin, "pinned"));
     assert_eq!(life.pin("new", Status::Active, 6), None);
     assert_eq!(until(&mut life, "new", 0.1, 9.0, 1_000, 9), None);
-    assert!(life.unpin("new", 2_000_000) && !life.unpin("new", 2_000_000) && !life.unpin("unknown", 0));
+    let Unpinned::Returns(flip) = life.unpin("new", 2_000_000) else { panic!("it stands where the pin put it") };
+    assert_eq!((flip.from, flip.to, flip.cause), (Status::Active, Status::Shadow, Cause::Unpin));
+    assert_eq!((life.status("new"), life.unpin("new", 2_000_000)), (Some(Status::Shadow), Unpinned::WasFree));
+    assert_eq!(life.unpin("unknown", 0), Unpinned::WasFree);
     assert_eq!(life.observe("new", &sample((0.0, 1.0), (9, 1)), 2_000_001), None);
     assert_eq!(life.pin("unknown", Status::Active, 0), None);
+}
+
+#[test]
+fn who_is_unpinned_is_again_what_evidence_had_made_of_it() {
+    let mut life = three();
+    until(&mut life, "new", 0.8, 0.5, 1_000, 1).unwrap();
+    assert_eq!(life.status("new"), Some(Status::Active), "promoted, though configured to be in shadow");
+    life.pin("new", Status::Retired, 1_000_000);
+    // A second pin is no second life.
+    life.pin("new", Status::Fallback, 1_000_001);
+    assert!(matches!(life.unpin("new", 1_000_002), Unpinned::Returns(flip) if flip.to == Status::Active));
+    // Where the configuration has changed its mind meanwhile, that holds.
+    life.pin("new", Status::Retired, 1_000_003);
+    let mut after =
+        Lifecycle::new(LifecycleRules::default(), &[entry("new", Status::Fallback), entry("old", Status::Active)]);
+    after.adopt(&life);
+    assert_eq!(after.status("new"), Some(Status::Retired));
+    assert!(matches!(after.unpin("new", 1_000_004), Unpinned::Returns(flip) if flip.to == Status::Fallback));
+}
+
+#[test]
+fn the_last_active_model_of_a_route_stays_when_it_is_unpinned() {
+    let mut life =
+        Lifecycle::new(LifecycleRules::default(), &[entry("old", Status::Active), entry("new", Status::Shadow)]);
+    life.pin("new", Status::Active, 1);
+    life.pin("old", Status::Retired, 2);
+    assert_eq!(life.unpin("new", 3), Unpinned::Stays);
+    assert_eq!(life.status("new"), Some(Status::Active), "nobody else would answer");
 }
 
 #[test]

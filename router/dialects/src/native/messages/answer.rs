@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use atp_core::{Error, Finish, MicroUsd, Plan, PlanEvent, Usage};
+use atp_core::{Error, Finish, MicroUsd, Plan, PlanEvent, Status, Usage};
 use serde::Serialize;
 
 use super::choice::{Line, millis, usd};
 use crate::native::errors;
-
-/// What the models that answered are in: other phases are those of answers that no caller gets.
-const PHASE: &str = "active";
 
 /// An answer that has come to its end, and everything that is known of it.
 #[derive(Debug)]
@@ -26,6 +23,8 @@ pub struct Answered<'a> {
     pub cost: Option<MicroUsd>,
     /// From the request's head to its end.
     pub latency: Duration,
+    /// Where that model stood in its life when its answer began.
+    pub phase: Option<Status>,
     /// Why this model answered, where the router chose it.
     pub plan: Option<&'a Plan>,
     /// What happened on the way.
@@ -77,7 +76,7 @@ struct Final<'a> {
     tool_success: Option<bool>,
     format_ok: Option<bool>,
     safety_ok: Option<bool>,
-    phase: &'static str,
+    phase: Option<&'static str>,
     latency_ms: f64,
     finish_reason: Option<&'static str>,
 }
@@ -101,7 +100,7 @@ impl<'a> Final<'a> {
             tool_success: None,
             format_ok: answered.format_ok(),
             safety_ok: answered.safety_ok(),
-            phase: PHASE,
+            phase: answered.phase.map(Status::label),
             latency_ms: millis(answered.latency),
             finish_reason: answered.finish.map(Finish::label),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use atp_core::{
     Candidate, Capability, Dropped, Error, ErrorKind, Finish, Forecast, MicroUsd, Price, Quality, RequestId, Role,
-    Terms, Upshot, Usage, Weights,
+    Status, Terms, Upshot, Usage, Weights,
 };
 use serde_json::{Value, json};
 
@@ -130,6 +130,7 @@ fn answered<'a>(text: &'a str, plan: Option<&'a Plan>, events: &'a [PlanEvent]) 
         finish: Some(Finish::Stop),
         cost: Some(MicroUsd(700)),
         latency: Duration::from_millis(12),
+        phase: Some(Status::Active),
         plan,
         events,
     }
@@ -149,6 +150,9 @@ fn the_final_message_has_the_protocols_members_and_invents_none_of_their_values(
     assert_eq!(last, wanted);
     let unknown = Answered { usage: None, cost: None, finish: None, ..answered("", None, &[]) };
     let last = value(&final_message(&unknown));
+    let resort = Answered { phase: Some(Status::Fallback), ..answered("hi", None, &[]) };
+    assert_eq!(value(&final_message(&resort))["phase"], "fallback");
+    assert_eq!(value(&final_message(&Answered { phase: None, ..resort }))["phase"], Value::Null);
     for name in ["tokens_in", "cost_usd", "savings_pct", "cluster_hint", "format_ok", "finish_reason"] {
         assert_eq!(last[name], Value::Null, "{name}");
     }

@@ -37,6 +37,7 @@ pub(super) async fn ask(
     let Reply { notes, result } = inner.gateway.call(exchange).await;
     let known = Known {
         model: notes.chosen.clone().unwrap_or(model),
+        phase: notes.phase,
         plan: notes.plan.clone(),
         events: notes.events.clone(),
         notes: ask.notes,
@@ -83,6 +84,7 @@ async fn in_one_piece(answer: Answer, known: &Known, asked: &Asked) -> Result<An
         finish: report.finish,
         cost: body.cost().or(known.cost),
         latency: clock::now().saturating_duration_since(asked.received),
+        phase: known.phase,
         plan: known.plan.as_deref(),
         events: &known.events,
     };

@@ -11,7 +11,8 @@ use arc_swap::ArcSwap;
 use atp_core::port::{BoxFuture, Gateway, ModelCard};
 use atp_core::{
     Answer, AnswerBody, Candidate, Decision, Exchange, Finish, Forecast, FullBody, Hints, MicroUsd, Notes, Observation,
-    Payload, Plan, PlanEvent, Price, Qos, Quality, RateFacts, Reply, Report, Role, Terms, Upshot, Usage, Weights,
+    Payload, Plan, PlanEvent, Price, Qos, Quality, RateFacts, Reply, Report, Role, Status, Terms, Upshot, Usage,
+    Weights,
 };
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -192,6 +193,7 @@ impl Gateway for Played {
         if exchange.model.starts_with("auto") {
             notes.plan = Some(plan(&exchange));
             notes.chosen = Some(Arc::from("large"));
+            notes.phase = Some(Status::Fallback);
             notes.events = vec![PlanEvent::Escalate { model: Arc::from("large"), reason: "failure" }];
         }
         if !exchange.stream {
@@ -502,6 +504,33 @@ async fn every_refusal_has_its_code_its_status_and_its_way_out() {
     assert_eq!(*scene.played.refused.lock().unwrap(), counted);
     let (status, head, told) = scene.send("GET", "/v1/ask", "", "").await;
     assert!(status == 405 && head.contains("x-atp-error: invalid_request") && told.contains("use POST"), "{told}");
+}
+
+#[tokio::test]
+async fn the_last_message_tells_where_the_model_stands_in_its_life() {
+    let scene = Scene::open();
+    let (_, _, told) = scene.post("/v1/ask", &json!({"prompt": "Hi"})).await;
+    assert_eq!(told.as_array().unwrap().last().unwrap()["phase"], "fallback");
+    let (_, _, told) = scene.post("/v1/ask", &json!({"prompt": "Hi", "stream": false})).await;
+    assert_eq!(told["phase"], "fallback");
+}
+
+#[tokio::test]
+async fn a_plan_is_made_for_no_longer_prompt_than_an_answer() {
+    let scene = Scene::open();
+    let long = "x".repeat(600);
+    let chat = json!({"model": "auto", "messages": [{"role": "user", "content": &long}]});
+    let parts = json!({"messages": [{"role": "user", "content": [{"type": "text", "text": &long}]}]});
+    let system = json!({"prompt": "p", "system": &long});
+    for body in [json!({"prompt": &long}), chat, parts, system] {
+        let (status, head, told) = scene.post("/v1/plan", &body).await;
+        assert_eq!((status, &told["error"]), (413, &json!("prompt_too_large")), "{body}: {told}");
+        assert!(head.contains("x-atp-error: prompt_too_large"), "{head}");
+        assert!(told["detail"].as_str().unwrap().contains("at most 500"), "{told}");
+    }
+    assert!(scene.played.plans.lock().unwrap().is_empty(), "nobody has planned them");
+    let (status, _, _) = scene.post("/v1/plan", &json!({"prompt": "x".repeat(500)})).await;
+    assert_eq!(status, 200);
 }
 
 #[tokio::test]

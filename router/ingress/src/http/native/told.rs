@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use atp_core::answer::BoxBody;
-use atp_core::{Answer, AnswerBody, Error, MicroUsd, Plan, PlanEvent, Report};
+use atp_core::{Answer, AnswerBody, Error, MicroUsd, Plan, PlanEvent, Report, Status};
 use atp_dialects::native::{Answered, Framing, aborted, chunk, event, final_message, plan_line};
 use atp_dialects::openai::chat::{Said, said};
 use bytes::Bytes;
@@ -26,6 +26,8 @@ use crate::clock;
 pub(super) struct Known {
     /// The router's name of the model that answers.
     pub(super) model: Arc<str>,
+    /// Where that one stands in its life.
+    pub(super) phase: Option<Status>,
     pub(super) plan: Option<Arc<Plan>>,
     pub(super) events: Vec<PlanEvent>,
     /// What of the request has no effect.
@@ -128,6 +130,7 @@ impl Told {
             finish: report.finish,
             cost: self.body.cost().or(self.known.cost),
             latency: clock::now().saturating_duration_since(self.known.received),
+            phase: self.known.phase,
             plan: self.known.plan.as_deref(),
             events: &self.known.events,
         };

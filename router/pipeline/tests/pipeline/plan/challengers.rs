@@ -299,8 +299,30 @@ async fn who_is_pinned_stays_over_reloads_until_he_is_unpinned() {
     three.house.pipeline.swap(&Three::snapshot(&three.far, |_| {})).unwrap();
     assert_eq!(chosen().await.as_deref(), Some("solid"));
     assert!(three.house.pipeline.unpin("cheap") && !three.house.pipeline.unpin("cheap"));
+    assert_eq!(chosen().await.as_deref(), Some("cheap"), "it is again what the configuration says");
+    assert!(three.house.pipeline.pin("cheap", Status::Fallback));
+    assert_eq!(chosen().await.as_deref(), Some("solid"));
     assert!(three.house.pipeline.pin("cheap", Status::Active));
     assert_eq!(chosen().await.as_deref(), Some("cheap"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_tells_where_its_model_stands_in_its_life() {
+    let plays = [vec![full("low")], vec![full("middle")], vec![full("high")]];
+    let three = house(plays, experiment(None, Judge::Signs), |snapshot| {
+        snapshot.models[2].facts.status = Status::Fallback;
+    });
+    let phase = |name: &'static str| async { three.house.ask(chat(name)).await.notes.phase };
+    assert_eq!(phase("auto:fast").await, Some(Status::Active));
+    // Who is asked by name answers wherever it stands.
+    assert_eq!((phase("best").await, phase("solid").await), (Some(Status::Fallback), Some(Status::Active)));
+    assert!(three.house.pipeline.pin("solid", Status::Shadow));
+    assert_eq!(phase("solid").await, Some(Status::Shadow));
+    for name in ["cheap", "solid"] {
+        assert!(three.house.pipeline.pin(name, Status::Retired));
+    }
+    assert_eq!(phase("auto:fast").await, Some(Status::Fallback), "the last resort answers");
+    assert_eq!(phase("nothing").await, None);
 }
 
 #[tokio::test(start_paused = true)]
