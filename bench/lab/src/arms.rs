@@ -7,6 +7,7 @@
 mod change;
 mod cold;
 mod drift;
+mod other;
 mod policy;
 mod run;
 mod steady;
@@ -25,8 +26,13 @@ pub const PAGE: &str = "routing";
 /// A chapter: its name, and what plays it.
 type Chapter = (&'static str, fn(Scale) -> Section);
 
-const CHAPTERS: [Chapter; 4] =
-    [("steady", steady::play), ("drift", drift::play), ("change", change::play), ("cold", cold::play)];
+const CHAPTERS: [Chapter; 5] = [
+    ("steady", steady::play),
+    ("drift", drift::play),
+    ("change", change::play),
+    ("cold", cold::play),
+    ("other", other::play),
+];
 
 /// Plays every chapter, or the one of this name.
 #[must_use]

@@ -3,11 +3,7 @@
 use atp_lab::{Scale, Section, arms};
 
 /// Aims that are not reached, as the page says; they may only become fewer.
-const KNOWN: &[&str] = &[
-    "requests until noticed, best and worst swap places: ",
-    "requests until noticed, the worst one rises above the best: ",
-    "requests until noticed, the worst one rises above the best, 60 % scored: ",
-];
+const KNOWN: &[&str] = &["requests until noticed, the worst one rises above the best, 60 % scored: "];
 
 fn misses(chapter: &str) -> Vec<String> {
     let sections = arms::play(Scale::Quick, Some(chapter));
@@ -35,6 +31,11 @@ fn a_model_that_is_not_what_it_was_is_noticed() {
 #[test]
 fn a_new_model_is_tried_at_a_bounded_cost() {
     assert_eq!(misses("cold"), Vec::<String>::new());
+}
+
+#[test]
+fn what_another_way_would_have_been_worth_lies_within_its_bounds() {
+    assert_eq!(misses("other"), Vec::<String>::new());
 }
 
 #[test]

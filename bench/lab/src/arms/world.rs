@@ -32,13 +32,13 @@ pub(super) struct Model {
     /// Dollars per thousand requests.
     pub(super) cost: f64,
     /// Seconds to the end of an answer.
-    seconds: f64,
+    pub(super) seconds: f64,
     /// By kind of work, at a prompt of middle length.
-    quality: [f64; KINDS],
+    pub(super) quality: [f64; KINDS],
     /// How much better it is at the longest prompts than at those of middle length.
-    length: f64,
+    pub(super) length: f64,
     /// The share of requests that it answers at all.
-    served: f64,
+    pub(super) served: f64,
 }
 
 /// What happens to the models.

@@ -1,5 +1,7 @@
 //! One arm: how good it is, how sure it is to answer, and how often it was asked for what.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Verdict};
@@ -14,7 +16,9 @@ const SERVED_WEIGHT: f64 = 4.0;
 /// Reliability is remembered over so many answers.
 const SERVED_MEMORY: f64 = 200.0;
 /// After a change what was known weighs as much as so many scores: more than nothing, less than the next word.
-const REOPENED: f64 = 0.2;
+const REOPENED: f64 = 0.05;
+/// So many of the last scores are at hand, to be learnt anew where a change lies in front of them.
+const RECENT: usize = 16;
 
 /// All that is learnt of an arm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +29,21 @@ pub(super) struct Arm {
     /// What follows from `served`.
     reliability: Guess,
     places: Vec<Place>,
+    /// Its last scores, the oldest first.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    recent: VecDeque<Recent>,
+    /// Scores of its own since all arms have last faded for scores.
+    #[serde(default)]
+    told: u32,
+}
+
+/// A score that was told of late.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Recent {
+    /// Which of all scores it was.
+    number: u64,
+    context: Context,
+    score: (f64, f64),
 }
 
 /// What an arm did for one cluster.
@@ -57,6 +76,8 @@ impl Arm {
             served,
             reliability: served.share(),
             places: Vec::new(),
+            recent: VecDeque::new(),
+            told: 0,
         }
     }
 
@@ -101,10 +122,15 @@ impl Arm {
         }
     }
 
-    /// Takes in a score.
-    pub(super) fn score(&mut self, context: &Context, score: (f64, f64)) -> Verdict {
+    /// Takes in a score, the one of this number.
+    pub(super) fn score(&mut self, context: &Context, score: (f64, f64), number: u64) -> Verdict {
         let surprise = self.model.learn(context, place(context.cluster), score);
-        self.change.feel(surprise)
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Recent { number, context: *context, score });
+        self.told += 1;
+        self.change.feel(surprise, number)
     }
 
     /// Takes in a score that is no news by itself.
@@ -115,12 +141,28 @@ impl Arm {
     /// Takes back a score that was told before, of which so much weight is left.
     pub(super) fn take_back(&mut self, context: &Context, score: (f64, f64)) {
         self.model.take_back(context, place(context.cluster), score);
+        // What is left of it has faded: it is known by what was told.
+        let told = |recent: &Recent| recent.score.0.total_cmp(&score.0).is_eq() && recent.context == *context;
+        if let Some(place) = self.recent.iter().rposition(told) {
+            self.recent.remove(place);
+        }
     }
 
-    /// After a change somewhere: what is known is a hint, no more.
-    pub(super) fn reopen(&mut self) {
+    /// After a change somewhere, behind the score of this number: what was known is a hint, no more; what was told
+    /// since holds.
+    pub(super) fn reopen(&mut self, since: u64) {
         self.change = Change::default();
         self.model.keep_at_most(REOPENED);
+        self.recent.retain(|recent| recent.number > since);
+        self.model.learn_again(
+            self.recent.iter().map(|recent| (&recent.context, place(recent.context.cluster), recent.score)),
+        );
+    }
+
+    /// Forgets a little for the scores that were told: for its own `own` of it to each, for those of others `other`.
+    pub(super) fn forget(&mut self, told: u32, own: f64, other: f64) {
+        let mine = std::mem::take(&mut self.told).min(told);
+        self.model.fade((1.0 - own * f64::from(mine) - other * f64::from(told - mine)).max(0.0));
     }
 
     /// What was stated of this arm has been disproved: it weighs no more than a guess.

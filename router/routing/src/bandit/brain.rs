@@ -14,11 +14,15 @@ use super::{UNKNOWN_QUALITY, UNKNOWN_WEIGHT, spread, thompson, ucb, worth};
 
 /// What was learnt fades in steps of this part of the half-life, all arms at once.
 const STEPS: u64 = 64;
-/// How many scores are remembered per arm, over all arms: with each score that is told, all fade. So what is known of
-/// an arm that is seldom asked rests on few scores, and little is enough to change it.
-const MEMORY: f64 = 60.0;
-/// A few arms share at least so many.
-const LEAST_MEMORY: f64 = 240.0;
+/// With each score that is told of an arm the others fade as one of so many scores does, times the number of arms. So what
+/// is known of an arm that is seldom asked rests on a score or two and on its prior: it is soon worth a try
+/// again, and little is enough to change what is thought of it.
+const OTHERS_MEMORY: f64 = 18.0;
+/// And it fades itself as one of so many: an arm that is asked often remembers more of its scores, which follow one another
+/// soon enough to tell when it changes.
+const OWN_MEMORY: f64 = 80.0;
+/// A few arms fade no sooner than this many do.
+const LEAST_ARMS: f64 = 5.0;
 /// That fading is done once in so many scores.
 const MEMORY_STEP: u32 = 8;
 /// What one score weighs at most.
@@ -35,6 +39,9 @@ pub struct Brain {
     changes: u64,
     /// Scores told since the last fading for them.
     told: u32,
+    /// All scores that were told.
+    #[serde(default)]
+    scores: u64,
 }
 
 /// A request, as every arm is looked at for it.
@@ -50,7 +57,7 @@ impl Brain {
     #[must_use]
     pub fn new(rules: BrainRules) -> Self {
         let arms = rules.arms.iter().map(|arm| Arm::new(prior(arm, rules.prior_weight))).collect();
-        Self { rules, arms, faded_ms: None, changes: 0, told: 0 }
+        Self { rules, arms, faded_ms: None, changes: 0, told: 0, scores: 0 }
     }
 
     /// What is configured.
@@ -78,7 +85,8 @@ impl Brain {
                 arm.model.set_prior(is);
             }
         }
-        (self.faded_ms, self.changes, self.told) = (before.faded_ms, before.changes, before.told);
+        (self.faded_ms, self.changes) = (before.faded_ms, before.changes);
+        (self.told, self.scores) = (before.told, before.scores);
     }
 
     /// Chooses; `None` where no arm is given that is known. Draws one number.
@@ -180,10 +188,11 @@ impl Brain {
                 arm.score_quietly(&clean(&lesson.context), score);
                 return reward(lesson);
             }
-            let verdict = arm.score(&clean(&lesson.context), score);
+            self.scores += 1;
+            let verdict = arm.score(&clean(&lesson.context), score, self.scores);
             self.remember();
-            if verdict == Verdict::Changed {
-                self.reopen(lesson.arm);
+            if let Verdict::Changed(since) = verdict {
+                self.reopen(lesson.arm, since);
             }
         }
         reward(lesson)
@@ -195,18 +204,19 @@ impl Brain {
         if self.told < MEMORY_STEP {
             return;
         }
-        let memory = (MEMORY * self.arms.len() as f64).max(LEAST_MEMORY);
-        let kept = 1.0 - f64::from(self.told) / memory;
-        self.arms.iter_mut().for_each(|arm| arm.model.fade(kept));
+        let arms = (self.arms.len() as f64).max(LEAST_ARMS);
+        let (told, own, other) = (self.told, 1.0 / (OWN_MEMORY * arms), 1.0 / (OTHERS_MEMORY * arms));
+        self.arms.iter_mut().for_each(|arm| arm.forget(told, own, other));
         self.told = 0;
     }
 
-    /// One arm is not what it was: what is known of all is a hint now, and what was stated of that one a guess.
-    fn reopen(&mut self, changed: usize) {
+    /// One arm is not what it was since behind the score of this number: what was known of all before is a hint now,
+    /// and what was stated of that one a guess.
+    fn reopen(&mut self, changed: usize, since: u64) {
         if let Some(arm) = self.arms.get_mut(changed) {
             arm.doubt();
         }
-        self.arms.iter_mut().for_each(Arm::reopen);
+        self.arms.iter_mut().for_each(|arm| arm.reopen(since));
         self.changes += 1;
     }
 

@@ -3,7 +3,9 @@
 //! *Source.* Page, "Continuous inspection schemes" (1954); with bandits Liu, Lee and Shroff, "A change-detection
 //! based framework for piecewise-stationary multi-armed bandits" (2018), and Besson and Kaufmann (2019)
 //! for what follows from an alarm: what is known of *all* arms is reopened, because an arm that was the
-//! best may just have been overtaken, and arms that are seldom asked cannot report it themselves.
+//! best may just have been overtaken, and arms that are seldom asked cannot report it themselves. What was told
+//! since the change is no part of the past: where a sum began to grow is the most likely moment of the change (Page;
+//! Hinkley, "Inference about the change-point from cumulative sum tests", 1971), and scores from then on are kept.
 //!
 //! *Property.* Lorden (1971): among rules with the same rate of false alarms this one has the shortest worst delay
 //! for a shift of `2 SLACK` deviations. By Siegmund's formula an alarm without a change comes every
@@ -25,6 +27,9 @@ const MOST: f64 = 3.0;
 pub(super) struct Change {
     up: f64,
     down: f64,
+    /// The last scores in front of which either sum was nothing, by their numbers.
+    #[serde(default)]
+    since: [u64; 2],
 }
 
 /// What a score told.
@@ -32,21 +37,29 @@ pub(super) struct Change {
 pub(super) enum Verdict {
     /// Nothing new.
     Same,
-    /// The arm is not what it was.
-    Changed,
+    /// The arm is not what it was, most likely since behind the score of this number.
+    Changed(u64),
 }
 
 impl Change {
-    /// Takes in a surprise; after an alarm the sums begin anew.
-    pub(super) fn feel(&mut self, surprise: f64) -> Verdict {
+    /// Takes in the surprise of the score of this number; after an alarm the sums begin anew.
+    pub(super) fn feel(&mut self, surprise: f64, number: u64) -> Verdict {
         let surprise = surprise.clamp(-MOST, MOST);
-        self.up = (self.up + surprise - SLACK).max(0.0);
-        self.down = (self.down - surprise - SLACK).max(0.0);
-        if self.up < ALARM && self.down < ALARM {
-            return Verdict::Same;
+        let [up, down] = &mut self.since;
+        for (sum, step, since) in [(&mut self.up, surprise, up), (&mut self.down, -surprise, down)] {
+            *sum = (*sum + step - SLACK).max(0.0);
+            if *sum <= 0.0 {
+                *since = number;
+            }
         }
+        let [up, down] = self.since;
+        let since = match (self.up >= ALARM, self.down >= ALARM) {
+            (false, false) => return Verdict::Same,
+            (true, _) => up,
+            (false, true) => down,
+        };
         *self = Self::default();
-        Verdict::Changed
+        Verdict::Changed(since)
     }
 }
 
@@ -63,7 +76,7 @@ mod tests {
         let mut normal = move || (0..12).map(|_| dice.random::<f64>()).sum::<f64>() - 6.0;
         let run = |_| {
             let mut change = Change::default();
-            (1..=most).find(|_| change.feel(normal() + shift) == Verdict::Changed).unwrap_or(most)
+            (1..=most).find(|_| change.feel(normal() + shift, 0) != Verdict::Same).unwrap_or(most)
         };
         f64::from((0..runs).map(run).sum::<u32>()) / f64::from(runs)
     }
@@ -90,7 +103,18 @@ mod tests {
     #[test]
     fn a_few_outliers_are_not_a_change() {
         let mut change = Change::default();
-        assert!((0..3).all(|_| change.feel(-50.0) == Verdict::Same));
-        assert!((0..40).all(|_| change.feel(0.0) == Verdict::Same));
+        assert!((0..3).all(|_| change.feel(-50.0, 0) == Verdict::Same));
+        assert!((0..40).all(|_| change.feel(0.0, 0) == Verdict::Same));
+    }
+
+    #[test]
+    fn an_alarm_tells_since_when() {
+        let mut change = Change::default();
+        assert!((1..=40).all(|number| change.feel(if number % 2 == 0 { 0.4 } else { -0.4 }, number) == Verdict::Same));
+        let alarm = (41..60).find_map(|number| match change.feel(-2.0, number) {
+            Verdict::Changed(since) => Some((number, since)),
+            Verdict::Same => None,
+        });
+        assert_eq!(alarm, Some((47, 40)), "seven times one and a half are ten");
     }
 }

@@ -202,7 +202,18 @@ impl Model {
         self.add(context, cluster, (score, -weight.min(most).max(0.0)));
     }
 
-    fn add(&mut self, context: &Context, cluster: usize, (score, weight): (f64, f64)) {
+    /// Takes in scores that were learnt before, and have been forgotten since.
+    pub(super) fn learn_again<'a>(&mut self, scores: impl Iterator<Item = (&'a Context, usize, (f64, f64))>) {
+        scores.for_each(|(context, cluster, score)| self.sum_up(context, cluster, score));
+        self.solve();
+    }
+
+    fn add(&mut self, context: &Context, cluster: usize, score: (f64, f64)) {
+        self.sum_up(context, cluster, score);
+        self.solve();
+    }
+
+    fn sum_up(&mut self, context: &Context, cluster: usize, (score, weight): (f64, f64)) {
         let excess = score - self.data.prior.mean;
         add_outer(&mut self.data.outer, weight, &context.x);
         add_scaled(&mut self.data.sum, weight * excess, &context.x);
@@ -214,7 +225,6 @@ impl Model {
             cell.n = (cell.n + weight).max(0.0);
             cell.y += weight * excess;
         }
-        self.solve();
     }
 
     /// Fades what was learnt so that it weighs at most this many scores.

@@ -15,7 +15,7 @@
 use super::Scored;
 
 /// The part of the share that is given to all others alike.
-const FLOOR: f64 = 0.2;
+const FLOOR: f64 = 0.1;
 
 /// The place of the highest score; the first of several.
 pub(super) fn highest(scored: &[Scored]) -> usize {
