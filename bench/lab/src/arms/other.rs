@@ -35,8 +35,10 @@ const OTHERS: [(&str, Strategy, Option<Weights>); 3] = [
     ("contextual, cost counts most", Strategy::Contextual, Some(Weights { quality: 0.2, cost: 0.7, latency: 0.1 })),
 ];
 
-/// How each estimate is found in an evaluation.
-const ESTIMATES: [(&str, fn(&Evaluation) -> Estimate); 3] =
+/// An estimate: its name, and where it is found in an evaluation.
+type Told = (&'static str, fn(&Evaluation) -> Estimate);
+
+const ESTIMATES: [Told; 3] =
     [("IPS", |told| told.ips), ("SNIPS", |told| told.snips), ("doubly robust", |told| told.dr)];
 
 pub(super) fn play(scale: Scale) -> Section {

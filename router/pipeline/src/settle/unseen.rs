@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use super::{Books, Ending};
 use crate::clock;
+use crate::flow::Bill;
 use crate::flow::lane::Awaited;
 
 /// Output tokens a second of a slow provider: the pace that is taken for one whose whole answers have not been
@@ -72,6 +73,6 @@ impl Books {
 
     /// What has come of a stream.
     fn come(&self) -> u64 {
-        self.bill.as_ref().filter(|_| self.stream).map_or(0, |bill| bill.output())
+        self.bill.as_ref().filter(|_| self.stream).map_or(0, Bill::output)
     }
 }
