@@ -4,7 +4,7 @@
 //!
 //! A *lane* ([`lane::LaneCell`]) is one provider's model, shared by every route that leads there: how many
 //! tries may be in flight, at which pace they may begin, whether it is well. A *pool* ([`pool::Pool`]) is
-//! one configured model: who waits for it. A *flow* ([`flow_cell::FlowCell`]) is one tenant's requests of
+//! one model, configured by its name or asked for behind a pattern: who waits for it. A *flow* ([`flow_cell::FlowCell`]) is one tenant's requests of
 //! one class in one pool. A *turn* ([`turn::Turn`]) is the right to one try at one lane: a slot of it. A
 //! *bill* is what an exchange is charged for its share.
 //!
@@ -66,6 +66,7 @@
 //! any of them.
 
 mod bill;
+mod directory;
 pub mod flow_cell;
 pub mod lane;
 mod pace;
@@ -81,6 +82,7 @@ pub mod turn;
 pub mod waiter;
 
 pub(crate) use self::bill::{Asked, Bill};
+pub(crate) use self::directory::{Directory, Known};
 pub(crate) use self::preempt::Run;
 pub(crate) use self::registry::Registry;
 pub(crate) use self::tenants::Tenants;

@@ -110,6 +110,20 @@ impl Lane {
         }
     }
 
+    /// The same lane, of which nothing is known yet.
+    pub(crate) fn anew(&self) -> Self {
+        Self {
+            provider: Arc::clone(&self.provider),
+            model: Arc::clone(&self.model),
+            timeouts: self.timeouts,
+            prefill: self.prefill,
+            price: self.price,
+            price_by_name: self.price_by_name.clone(),
+            metrics: self.metrics.clone(),
+            failing: AtomicBool::new(false),
+        }
+    }
+
     /// What `model`, by the provider's name for it, costs here.
     pub(crate) fn price_of(&self, model: &str) -> Option<Price> {
         self.price.or_else(|| self.price_by_name.as_ref().and_then(|look_up| look_up(model)))

@@ -3,6 +3,7 @@
 
 mod check;
 mod choices;
+mod names;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,6 +15,7 @@ use atp_core::port::ModelCard;
 use atp_core::{Caller, Error, Exchange, Operation, Price, Qos, Status, Timeouts};
 
 use self::choices::Choices;
+use self::names::Names;
 use crate::attempt::Hedging;
 use crate::cache::Cell;
 use crate::clock;
@@ -29,6 +31,7 @@ use crate::plan::known::Known;
 use crate::plan::lives::Lives;
 use crate::plan::{Asked, Choice};
 use crate::snapshot::{MidStream, Model, OnDisconnect, Queue, RawProvider, Retries, Snapshot, Target};
+use crate::view::FlowView;
 
 /// Who is told to own a route.
 const OWNER: &str = "atp";
@@ -43,7 +46,9 @@ pub(crate) struct Live {
     pub(crate) tenants: Tenants,
     pub(crate) flow: Registry,
     pub(crate) money: Money,
-    /// The models whose names are not patterns, in configured order, for listing.
+    /// The models, in configured order.
+    models: Vec<Arc<Route>>,
+    /// Those whose names are not patterns, for listing.
     listed: Vec<Arc<Route>>,
     names: HashMap<Arc<str>, Arc<Route>>,
     /// The longest literal prefix first, so that the first match is the best.
@@ -67,7 +72,7 @@ pub(crate) struct Route {
     /// Who waits for it.
     pub(crate) pool: Arc<Pool>,
     pub(crate) queue: Queue,
-    pub(crate) hedge: Option<Hedging>,
+    pub(crate) hedge: Option<Arc<Hedging>>,
     /// Its answers that can be given again, where it is configured for that.
     pub(crate) cache: Option<Arc<Cell>>,
     /// The pool's flows by tenant and class, so that a request hashes no name.
@@ -82,8 +87,10 @@ pub(crate) struct Route {
     pub(crate) total: Duration,
     pub(crate) metrics: RouteMetrics,
     /// Whether the one warning of this snapshot has been given.
-    pub(crate) warned_price: AtomicBool,
-    pub(crate) warned_usage: AtomicBool,
+    pub(crate) warned_price: Arc<AtomicBool>,
+    pub(crate) warned_usage: Arc<AtomicBool>,
+    /// What was asked for, where it is a pattern whose targets depend on that.
+    names: Option<Names>,
 }
 
 /// A route and what the pattern's `*` stands for in the name asked for.
@@ -126,6 +133,11 @@ impl Live {
         now: Instant,
     ) -> Result<Self, Error> {
         check::check(snapshot)?;
+        let asked: Vec<Vec<Arc<str>>> = snapshot
+            .models
+            .iter()
+            .map(|model| before.and_then(|live| live.model(&model.name)).map_or_else(Vec::new, |route| route.stars()))
+            .collect();
         let mut live = Self {
             version: snapshot.version,
             created: snapshot.created,
@@ -133,8 +145,9 @@ impl Live {
             max_concurrent: snapshot.max_concurrent.map_or(usize::MAX, std::num::NonZeroUsize::get),
             keys: KeyState::resolve(&snapshot.keys, before.map_or(&[], |live| &live.keys)),
             tenants: Tenants::resolve(&snapshot.tenants, before.map(|live| &live.tenants)),
-            flow: Registry::resolve(snapshot, before.map(|live| &live.flow), spawn, now),
+            flow: Registry::resolve(snapshot, &asked, before.map(|live| &live.flow), spawn, now),
             money: Money::resolve(snapshot, before.map(|live| &live.money), clock::unix_ms(now)),
+            models: Vec::new(),
             listed: Vec::new(),
             names: HashMap::new(),
             patterns: Vec::new(),
@@ -142,14 +155,18 @@ impl Live {
             lives: Lives::default(),
             raw: HashMap::new(),
         };
-        live.flow.set_weights(&live.tenants);
         let pools: Vec<Arc<Pool>> = live.flow.pools.iter().map(|entry| Arc::clone(&entry.pool)).collect();
         let mut pools = pools.into_iter();
         for (model, pool) in snapshot.models.iter().zip(&mut pools) {
-            let cache = before.and_then(|live| live.cache_of(&model.name));
+            let cache = before.and_then(|live| live.model(&model.name)?.cache.as_ref());
             let cache = Cell::of(model, || metrics.cache.of(&model.name), cache);
-            let known = before.and_then(|live| live.known_of(&model.name));
-            live.add_model(model, pool, cache, known, metrics);
+            let mut route = Route { cache, ..Route::model(model, pool, live.tenants.len(), metrics) };
+            route.names = Names::of(model, &live.flow.directory, spawn);
+            if let Some(before) = before.and_then(|live| live.model(&model.name)) {
+                route.known = Arc::clone(&before.known);
+                route.adopt_names(before, now);
+            }
+            live.add_model(model, &Arc::new(route));
         }
         live.choices = Choices::resolve(snapshot, &live.names, before.map(|live| &live.choices));
         live.lives = Lives::new(live.choices(), before.map(|live| &live.lives));
@@ -161,37 +178,26 @@ impl Live {
             let route = Arc::new(Route::raw(raw, pool, live.tenants.len(), metrics));
             live.raw.insert(name, route);
         }
+        live.set_weights();
         Ok(live)
     }
 
-    fn add_model(
-        &mut self,
-        model: &Model,
-        pool: Arc<Pool>,
-        cache: Option<Arc<Cell>>,
-        known: Option<Arc<Known>>,
-        metrics: &PipelineMetrics,
-    ) {
-        let mut route = Route { cache, ..Route::model(model, pool, self.tenants.len(), metrics) };
-        if let Some(known) = known {
-            route.known = known;
-        }
-        let route = Arc::new(route);
+    fn add_model(&mut self, model: &Model, route: &Arc<Route>) {
+        self.models.push(Arc::clone(route));
         if !model.name.contains('*') {
-            self.listed.push(Arc::clone(&route));
+            self.listed.push(Arc::clone(route));
         }
         for name in std::iter::once(&model.name).chain(&model.aliases) {
             match Pattern::parse(name) {
-                Some(pattern) => self.patterns.push((pattern, Arc::clone(&route))),
-                None => _ = self.names.insert(Arc::clone(name), Arc::clone(&route)),
+                Some(pattern) => self.patterns.push((pattern, Arc::clone(route))),
+                None => _ = self.names.insert(Arc::clone(name), Arc::clone(route)),
             }
         }
     }
 
     /// The models, each once.
     fn models(&self) -> impl Iterator<Item = &Arc<Route>> {
-        let patterns = self.patterns.iter().map(|(_, route)| route).filter(|route| route.name.contains('*'));
-        self.listed.iter().chain(patterns)
+        self.models.iter()
     }
 
     /// The names of models that may see data with this label.
@@ -204,16 +210,29 @@ impl Live {
         self.models().count()
     }
 
-    fn known_of(&self, name: &str) -> Option<Arc<Known>> {
-        self.models().find(|route| &*route.name == name).map(|route| Arc::clone(&route.known))
+    /// The model of this configured name.
+    fn model(&self, name: &str) -> Option<&Arc<Route>> {
+        self.models().find(|route| &*route.name == name)
     }
 
-    fn cache_of(&self, name: &str) -> Option<&Arc<Cell>> {
-        self.models().find(|route| &*route.name == name)?.cache.as_ref()
+    /// Who shares which model.
+    pub(crate) fn flow_view(&self, now: Instant) -> FlowView {
+        let named = self.models().flat_map(|route| {
+            route.all_named().into_iter().map(|named| (Arc::clone(&named.pool), named.queue, &route.pool))
+        });
+        self.flow.view(named, now)
+    }
+
+    /// Gives every flow its tenant's weight.
+    pub(crate) fn set_weights(&self) {
+        self.flow.set_weights(&self.tenants);
+        let named = self.models().flat_map(|route| route.all_named());
+        named.for_each(|named| named.pool.set_weights(&self.tenants));
     }
 
     /// Lets time do its part where no request does.
     pub(crate) fn sweep(&self, now: Instant) {
+        self.models().for_each(|route| route.sweep_names(now));
         self.flow.sweep(now);
         self.money.sweep(clock::unix_ms(now));
         self.models().filter_map(|route| route.cache.as_ref()).for_each(|cache| cache.sweep(now));
@@ -307,7 +326,7 @@ impl Route {
             status: model.facts.status,
             scopes: model.facts.data_scopes.clone().unwrap_or_default().into(),
             queue: model.queue,
-            hedge: model.hedge.as_ref().map(|hedge| Hedging::new(hedge, clock::now())),
+            hedge: model.hedge.as_ref().map(|hedge| Arc::new(Hedging::new(hedge, clock::now()))),
             total: totals.min().unwrap_or(Timeouts::default().total),
             ..Self::bare(pool, lanes, tenants, metrics)
         }
@@ -336,8 +355,33 @@ impl Route {
             status: Status::default(),
             scopes: Box::default(),
             total: Timeouts::default().total,
-            warned_price: AtomicBool::new(false),
-            warned_usage: AtomicBool::new(false),
+            warned_price: Arc::default(),
+            warned_usage: Arc::default(),
+            names: None,
+        }
+    }
+
+    /// This route with another pool: that of a name behind its pattern. What is counted, and what hedges may
+    /// cost, is the pattern's.
+    fn with_pool(&self, pool: Arc<Pool>) -> Self {
+        Self {
+            name: Arc::clone(&self.name),
+            lanes: self.lanes.iter().map(Lane::anew).collect(),
+            weights: self.weights.clone(),
+            on_disconnect: self.on_disconnect,
+            failover: self.failover,
+            pool,
+            queue: self.queue,
+            hedge: self.hedge.clone(),
+            cache: self.cache.clone(),
+            flows: self.flows.iter().map(|_| OnceLock::new()).collect(),
+            known: Arc::clone(&self.known),
+            scopes: self.scopes.clone(),
+            total: self.total,
+            metrics: self.metrics.clone(),
+            warned_price: Arc::clone(&self.warned_price),
+            warned_usage: Arc::clone(&self.warned_usage),
+            names: None,
         }
     }
 

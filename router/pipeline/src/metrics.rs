@@ -83,6 +83,7 @@ struct LaneFamilies {
 }
 
 /// The handles of one route.
+#[derive(Clone)]
 pub(crate) struct RouteMetrics {
     pub(crate) duration: Histogram,
     pub(crate) first_token: Histogram,
@@ -93,6 +94,7 @@ pub(crate) struct RouteMetrics {
 }
 
 /// The handles of one lane.
+#[derive(Clone)]
 pub(crate) struct LaneMetrics {
     outcomes: [IntCounter; 4],
     input: IntCounter,

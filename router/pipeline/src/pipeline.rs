@@ -65,7 +65,7 @@ impl Shared {
     }
 
     fn flow(&self) -> FlowView {
-        self.live.load().flow.view(clock::now())
+        self.live.load().flow_view(clock::now())
     }
 
     fn learnt(&self) -> Learnt {
@@ -231,7 +231,7 @@ impl Pipeline {
     pub fn set_weight(&self, tenant: &str, weight: Weight) -> Option<Weight> {
         let live = self.0.live.load();
         let before = live.tenants.set_weight(tenant, weight)?;
-        live.flow.set_weights(&live.tenants);
+        live.set_weights();
         Some(before)
     }
 

@@ -119,5 +119,6 @@ pub(crate) fn would(shared: &Shared, live: &Live, asked: &Asked, exchange: &Exch
 pub(crate) fn only(shared: &Shared, live: &Live, exchange: &Exchange) -> Result<Arc<Plan>, Error> {
     let found = choose::route(live.find(exchange), live, exchange)?;
     choose::may_see(&found.route, live, exchange)?;
-    Ok(Arc::new(decide::only(shared, &found.route, exchange, clock::now())))
+    let route = found.route.known_as(&exchange.model, found.star.as_ref());
+    Ok(Arc::new(decide::only(shared, &route, exchange, clock::now())))
 }

@@ -140,6 +140,16 @@ impl Target {
             prefill: false,
         }
     }
+
+    /// Whether callers choose the model, by what a pattern's `*` stands for.
+    pub(crate) fn is_open(&self) -> bool {
+        self.model.contains('*')
+    }
+
+    /// The provider's name for the model where the pattern's `*` stands for `star`.
+    pub(crate) fn model_of(&self, star: &str) -> Arc<str> {
+        if self.is_open() { self.model.replacen('*', star, 1).into() } else { Arc::clone(&self.model) }
+    }
 }
 
 /// A provider that is reached as it is.

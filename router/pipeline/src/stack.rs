@@ -143,6 +143,7 @@ pub(crate) async fn steps(
     // A name that leads nowhere waits for nothing.
     let Found { route, star } = choose::route(found, live, exchange)?;
     choose::may_see(&route, live, exchange)?;
+    let route = route.named(&exchange.model, star.as_ref());
     books.route = Some(Arc::clone(&route));
     let wished = choose::order(&route);
 

@@ -12,7 +12,8 @@ use serde::Serialize;
 /// are just on their way.
 #[derive(Debug, Clone, Default)]
 pub struct FlowView {
-    /// One per model, in configured order, then one per raw provider that was asked.
+    /// One per model, in configured order, then one per raw provider that was asked, then one per name that was
+    /// asked for behind a pattern.
     pub pools: Vec<PoolView>,
     /// Every provider-model pair that a pool has, once.
     pub lanes: Vec<LaneView>,
@@ -28,8 +29,10 @@ pub struct FlowView {
 /// One model: who waits for it.
 #[derive(Debug, Clone)]
 pub struct PoolView {
-    /// The configured name.
+    /// The configured name, or the one that was asked for behind a pattern.
     pub model: Arc<str>,
+    /// The configured name that it counts under in metrics.
+    pub counts_as: Arc<str>,
     /// How many wait, by class (`Qos as usize`).
     pub waiting: [usize; Qos::ALL.len()],
     /// How many of one class may wait.
@@ -69,6 +72,8 @@ pub struct LaneView {
     pub provider: Arc<str>,
     /// The provider's name for the model; empty for a raw provider.
     pub model: Arc<str>,
+    /// The configured one of these that it counts under in metrics.
+    pub counts_as: Arc<str>,
     /// `serving`, `ejected` or `probing`.
     pub state: &'static str,
     /// Tries that hold a slot.
@@ -117,7 +122,7 @@ pub struct TenantView {
     pub tenant: Arc<str>,
     /// Which class.
     pub qos: Qos,
-    /// The model's configured name.
+    /// The model's name, as in [`PoolView::model`].
     pub model: Arc<str>,
     /// The tenant's weight now.
     pub weight: Weight,

@@ -118,6 +118,12 @@ impl Control {
         }
     }
 
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> ControlRules {
+        self.rules
+    }
+
     /// Changes the rules; what was learned is kept, within the new bounds.
     pub fn set_rules(&mut self, rules: ControlRules, now: Instant) -> Published {
         self.rules = rules;

@@ -25,6 +25,7 @@ pub(super) use self::told::Counts;
 use super::pace::PaceCell;
 use super::pool::Pool;
 use super::preempt::Running;
+use super::registry::narrower;
 use super::slots::{Load, Slots};
 use crate::sync::{AtomicUsize, Mutex, Ordering, fence, lock};
 
@@ -58,6 +59,10 @@ pub struct LaneCell {
     rotation: Told,
     /// The bronze tries in flight, where gold may preempt them.
     pub(super) bronze: Running,
+    /// Whether a try of it has ever begun to be answered.
+    served: AtomicBool,
+    /// Who goes on counting when it goes.
+    heir: Option<Arc<LaneCell>>,
 }
 
 /// Who asks for a slot, as far as that matters for how many there are.
@@ -115,6 +120,17 @@ impl LaneCell {
     /// A lane of which nothing is known.
     #[must_use]
     pub fn new(provider: Arc<str>, model: Arc<str>, rules: ControlRules, now: Instant) -> Arc<Self> {
+        Self::with_heir(provider, model, rules, None, now)
+    }
+
+    /// The same; `heir` goes on with its counters when it goes.
+    pub(super) fn with_heir(
+        provider: Arc<str>,
+        model: Arc<str>,
+        rules: ControlRules,
+        heir: Option<Arc<Self>>,
+        now: Instant,
+    ) -> Arc<Self> {
         let mut control = Control::new(rules, now);
         let origin = control.origin();
         let published = control.set_rules(rules, now);
@@ -138,6 +154,8 @@ impl LaneCell {
             pools: Mutex::new(Vec::new()),
             rotation: Told::new(0),
             bronze: Running::default(),
+            served: AtomicBool::new(false),
+            heir,
         };
         lane.publish(&published);
         Arc::new(lane)
@@ -154,6 +172,20 @@ impl LaneCell {
         self.max.store(rules.window.max, Telling::Relaxed);
         self.learn(|control| control.set_rules(rules, now));
         self.dispatch(now);
+    }
+
+    /// Where several lead to the lane with different bounds, the narrowest hold.
+    pub(crate) fn narrow(&self, rules: ControlRules, now: Instant) {
+        let before = lock(&self.control).rules();
+        let window = narrower(before.window, rules.window);
+        if window != before.window {
+            self.set_rules(ControlRules { window, ..before }, now);
+        }
+    }
+
+    /// Whether a try of it has ever begun to be answered.
+    pub(crate) fn has_served(&self) -> bool {
+        self.served.load(Telling::Relaxed)
     }
 
     /// The lane is one of `pool`'s from now on.
@@ -336,6 +368,9 @@ impl LaneCell {
 
     /// A try's first token has come, and what its provider told with it about its limits.
     pub(super) fn first_token(&self, now: Instant, answer: AnswerKind, sample: FirstToken, limits: &RateFacts) {
+        if !self.has_served() {
+            self.served.store(true, Telling::Relaxed);
+        }
         self.learn(|control| {
             if !limits.is_empty() {
                 control.told(now, limits);
@@ -418,7 +453,9 @@ impl LaneCell {
         if self.waiting.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let mut pools: SmallVec<[Arc<Pool>; 4]> = lock(&self.pools).iter().filter_map(Weak::upgrade).collect();
+        let pools: SmallVec<[Arc<Pool>; 4]> = lock(&self.pools).iter().filter_map(Weak::upgrade).collect();
+        // The last hold of a pool may be this one: it is let go outside the lock.
+        let mut pools: SmallVec<[Arc<Pool>; 4]> = pools.into_iter().filter(|pool| pool.waiting() > 0).collect();
         if pools.len() > 1 {
             let first = self.rotation.fetch_add(1, Telling::Relaxed);
             // Reduced by the length before it is made smaller.
@@ -426,9 +463,7 @@ impl LaneCell {
             pools.rotate_left(first);
         }
         for pool in pools {
-            if pool.waiting() > 0 {
-                pool.dispatch(now);
-            }
+            pool.dispatch(now);
         }
     }
 
@@ -460,6 +495,14 @@ impl LaneCell {
 
     fn nanos(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Drop for LaneCell {
+    fn drop(&mut self) {
+        if let Some(heir) = &self.heir {
+            heir.counts.inherit(&self.counts);
+        }
     }
 }
 

@@ -20,29 +20,49 @@ use crate::view::{FlowView, LaneView, PoolView, TenantView};
 const MINUTE: u64 = 60_000_000_000;
 
 impl Registry {
-    /// Everything at `now`.
-    pub(crate) fn view(&self, now: Instant) -> FlowView {
-        let mut view = FlowView { jain: 1.0, ..FlowView::default() };
-        let mut places = HashMap::new();
+    /// Everything at `now`; `named` is what was asked for behind patterns: each one's pool, its bounds, and the
+    /// pattern's pool.
+    pub(crate) fn view<'a>(
+        &'a self,
+        named: impl Iterator<Item = (Arc<Pool>, Queue, &'a Arc<Pool>)>,
+        now: Instant,
+    ) -> FlowView {
+        let mut picture = Picture::default();
+        picture.view.jain = 1.0;
         for entry in &self.pools {
-            let pool = &entry.pool;
-            let One { pool: pool_view, tenants, jain } = one_pool(pool, &entry.rules, now);
-            let used = pool_view.granted > 0 || pool_view.enqueued > 0 || pool_view.dropped > 0;
-            if entry.of == Of::Provider && !used {
-                continue;
+            let one = one_pool(&entry.pool, &entry.rules, now);
+            let used = one.pool.granted > 0 || one.pool.enqueued > 0 || one.pool.dropped > 0;
+            if entry.of == Of::Model || used {
+                picture.add(&entry.pool, &entry.pool, one, now);
             }
-            let lanes = pool.lanes.iter().map(|lane| {
-                *places.entry(Arc::as_ptr(lane)).or_insert_with(|| {
-                    view.lanes.push(one_lane(lane, now));
-                    view.lanes.len() - 1
-                })
-            });
-            let lanes = lanes.collect();
-            view.pools.push(PoolView { lanes, ..pool_view });
-            view.jain = view.jain.min(jain);
-            view.tenants.extend(tenants);
         }
-        view
+        for (pool, rules, pattern) in named {
+            picture.add(&pool, pattern, one_pool(&pool, &rules, now), now);
+        }
+        picture.view
+    }
+}
+
+/// The picture so far, and which lanes are in it.
+#[derive(Default)]
+struct Picture {
+    view: FlowView,
+    places: HashMap<*const LaneCell, usize>,
+}
+
+impl Picture {
+    /// Adds a pool that counts under the names of `pattern`, which has as many lanes.
+    fn add(&mut self, pool: &Pool, pattern: &Pool, one: One, now: Instant) {
+        let lanes = pool.lanes.iter().zip(&pattern.lanes).map(|(lane, of)| {
+            *self.places.entry(Arc::as_ptr(lane)).or_insert_with(|| {
+                self.view.lanes.push(LaneView { counts_as: Arc::clone(&of.model), ..one_lane(lane, now) });
+                self.view.lanes.len() - 1
+            })
+        });
+        let lanes = lanes.collect();
+        self.view.pools.push(PoolView { lanes, counts_as: Arc::clone(&pattern.name), ..one.pool });
+        self.view.jain = self.view.jain.min(one.jain);
+        self.view.tenants.extend(one.tenants);
     }
 }
 
@@ -56,23 +76,25 @@ struct One {
 fn one_pool(pool: &Pool, rules: &Queue, now: Instant) -> One {
     let flows = pool.all_flows();
     let line = pool.line();
+    let counts = pool.counts(&line);
     let known: HashMap<FlowId, _> = line.queue.flows().map(|flow| (flow.flow, flow)).collect();
     let wait = |share| line.waits.quantile(share).unwrap_or_default();
     let view = PoolView {
         model: Arc::clone(&pool.name),
+        counts_as: Arc::clone(&pool.name),
         waiting: Qos::ALL.map(|qos| line.queue.len_of(qos)),
         max_waiting: rules.max_waiting,
         max_wait: rules.max_wait,
-        granted: flows.iter().map(|flow| flow.granted.load(Ordering::Relaxed)).sum(),
-        enqueued: line.counts.enqueued,
-        dequeued: line.counts.dequeued,
-        dropped: line.counts.dropped,
-        preempted: line.counts.preempted,
+        granted: counts.granted + flows.iter().map(|flow| flow.granted.load(Ordering::Relaxed)).sum::<u64>(),
+        enqueued: counts.enqueued,
+        dequeued: counts.dequeued,
+        dropped: counts.dropped,
+        preempted: counts.preempted,
         sessions: known.values().map(|flow| flow.sessions).sum(),
         wait_p50: wait(0.50),
         wait_p95: wait(0.95),
         wait_p99: wait(0.99),
-        longest_wait: line.counts.longest_wait,
+        longest_wait: counts.longest_wait,
         drain_tokens_per_second: line.drain.rates(now).map(|(tokens, _)| tokens),
         lanes: Vec::new(),
     };
@@ -102,6 +124,7 @@ fn one_lane(lane: &LaneCell, now: Instant) -> LaneView {
     LaneView {
         provider: Arc::clone(&lane.provider),
         model: Arc::clone(&lane.model),
+        counts_as: Arc::clone(&lane.model),
         state: match control.state {
             State::Serving => "serving",
             State::Ejected => "ejected",

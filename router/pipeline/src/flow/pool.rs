@@ -20,7 +20,8 @@ use atp_routing::share::{Gold, Idle};
 use tokio::sync::Notify;
 
 pub use self::line::{Coming, Full};
-use self::line::{Line, sooner};
+use self::line::{Line, LineCounts, sooner};
+use super::Tenants;
 use super::flow_cell::FlowCell;
 use super::lane::{Asker, Closed, LaneCell};
 use super::turn::Turn;
@@ -33,7 +34,7 @@ type Flows = HashMap<(Arc<str>, Qos), Arc<FlowCell>>;
 /// One model.
 pub struct Pool {
     pub(super) name: Arc<str>,
-    pub(super) lanes: Box<[Arc<LaneCell>]>,
+    pub(crate) lanes: Box<[Arc<LaneCell>]>,
     /// How many wait. Changed under the lock; read without it.
     waiting: AtomicUsize,
     gold: AtomicBool,
@@ -49,6 +50,10 @@ pub struct Pool {
     /// The output tokens of a request, as a moving average in sixteenths.
     output: Told,
     origin: Instant,
+    /// Who goes on counting when it goes.
+    heir: Option<Arc<Pool>>,
+    /// What those have counted that have gone. Nothing is taken under this lock.
+    inherited: Mutex<LineCounts>,
 }
 
 /// A request that comes to the pool.
@@ -77,6 +82,17 @@ impl Pool {
     /// A pool in which nobody waits.
     #[must_use]
     pub fn new(name: Arc<str>, lanes: Box<[Arc<LaneCell>]>, spawn: Spawn, now: Instant) -> Arc<Self> {
+        Self::with_heir(name, lanes, spawn, None, now)
+    }
+
+    /// The same; `heir` goes on with its counters when it goes, so that none of their sums ever falls.
+    pub(crate) fn with_heir(
+        name: Arc<str>,
+        lanes: Box<[Arc<LaneCell>]>,
+        spawn: Spawn,
+        heir: Option<Arc<Self>>,
+        now: Instant,
+    ) -> Arc<Self> {
         let pool = Arc::new(Self {
             name,
             lanes,
@@ -90,6 +106,8 @@ impl Pool {
             spawn,
             output: Told::new(0),
             origin: now,
+            heir,
+            inherited: Mutex::default(),
         });
         for (place, lane) in pool.lanes.iter().enumerate() {
             // A lane that stands twice is one lane.
@@ -105,12 +123,17 @@ impl Pool {
         &self.name
     }
 
+    /// Whether these are its lanes.
+    pub(crate) fn has_lanes(&self, lanes: &[Arc<LaneCell>]) -> bool {
+        self.lanes.len() == lanes.len() && self.lanes.iter().zip(lanes).all(|(own, other)| Arc::ptr_eq(own, other))
+    }
+
     /// Whether slots are kept for gold, which then may preempt.
-    pub(super) fn set_gold(&self, gold: Gold) {
+    pub(crate) fn set_gold(&self, gold: Gold) {
         self.gold.store(gold == Gold::Configured, Telling::Relaxed);
     }
 
-    pub(super) fn gold(&self) -> Gold {
+    pub(crate) fn gold(&self) -> Gold {
         if self.gold.load(Telling::Relaxed) { Gold::Configured } else { Gold::Absent }
     }
 
@@ -131,13 +154,23 @@ impl Pool {
         flow
     }
 
-    /// Gives every flow the weight that `of` finds for its tenant.
-    pub(super) fn set_weights(&self, of: impl Fn(&str) -> Weight) {
+    /// Gives every flow its tenant's weight.
+    pub(crate) fn set_weights(&self, tenants: &Tenants) {
         let flows: Vec<Arc<FlowCell>> = lock(&self.flows).values().cloned().collect();
         let mut line = lock(&self.line);
         for flow in flows {
-            line.queue.set_weight(flow.id, of(&flow.tenant));
+            line.queue.set_weight(flow.id, tenants.weight(usize::MAX, &flow.tenant));
         }
+    }
+
+    /// Whether nobody holds a slot of it or waits for one.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting() == 0 && self.busy.load(Telling::Relaxed) == 0
+    }
+
+    /// What it has counted that does not go with the flows.
+    pub(super) fn counts(&self, line: &Line) -> LineCounts {
+        line.counts.with(&lock(&self.inherited))
     }
 
     /// How many wait.
@@ -320,6 +353,16 @@ impl Pool {
         if after != before {
             self.output.store(after, Telling::Relaxed);
         }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let Some(heir) = self.heir.take() else { return };
+        let granted = self.all_flows().iter().map(|flow| flow.granted.load(Telling::Relaxed)).sum();
+        let counts = LineCounts { granted, ..self.counts(&self.line()) };
+        let mut inherited = lock(&heir.inherited);
+        *inherited = inherited.with(&counts);
     }
 }
 

@@ -1,11 +1,14 @@
 //! The lanes and pools of one configuration, taken over from the one before where they are the same.
 //!
 //! A lane is known by provider and model: every route that leads there shares it, and what it has learned
-//! survives a reload. Under a pattern the model is the pattern, because callers choose what it stands
-//! for, and the lane is told that it has many models behind it. A pool is taken over where its name and its lanes are the same; else a new one begins, and who
-//! waits in the old one gets his turns there, from the same lanes, until it is empty.
+//! survives a reload. A pool is taken over where its name and its lanes are the same; else a new one begins, and
+//! who waits in the old one gets his turns there, from the same lanes, until it is empty.
+//!
+//! Behind a pattern each name that callers ask for gets a lane and a pool of its own (`live/names`). What stands
+//! here for the pattern itself is what names share that got none, because there were too many: one lane, which
+//! is told that it has many models behind it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,16 +18,18 @@ use atp_routing::share::Gold;
 use atp_routing::window::WindowRules;
 
 use super::Tenants;
+use super::directory::{Directory, LaneName};
 use super::lane::LaneCell;
 use super::pool::Pool;
 use crate::leave::Spawn;
-use crate::snapshot::{Queue, Snapshot};
-
-type Name = (Arc<str>, Arc<str>);
+use crate::snapshot::{Model, Queue, Snapshot, Target};
 
 /// The lanes and pools.
 pub(crate) struct Registry {
-    lanes: HashMap<Name, Arc<LaneCell>>,
+    /// Those that the configuration names.
+    lanes: HashMap<LaneName, Arc<LaneCell>>,
+    /// All, over reloads too.
+    pub(crate) directory: Arc<Directory>,
     /// One per model, then one per raw provider, in the snapshot's order.
     pub(crate) pools: Vec<Entry>,
 }
@@ -44,18 +49,31 @@ pub(super) enum Of {
 }
 
 impl Registry {
-    /// Makes what `snapshot` names, or takes it over from `before`.
-    pub(crate) fn resolve(snapshot: &Snapshot, before: Option<&Self>, spawn: &Spawn, now: Instant) -> Self {
-        let mut registry = Self { lanes: HashMap::new(), pools: Vec::new() };
-        for (name, rules) in rules(snapshot) {
-            let lane = match before.and_then(|before| before.lanes.get(&name)) {
-                Some(lane) => {
-                    lane.set_rules(rules, now);
-                    Arc::clone(lane)
-                }
-                None => LaneCell::new(Arc::clone(&name.0), Arc::clone(&name.1), rules, now),
+    /// Makes what `snapshot` names, or takes it over from `before`. `asked` is what has been asked for behind
+    /// each of its models, where they are patterns: those lanes go by the new rules too.
+    pub(crate) fn resolve(
+        snapshot: &Snapshot,
+        asked: &[Vec<Arc<str>>],
+        before: Option<&Self>,
+        spawn: &Spawn,
+        now: Instant,
+    ) -> Self {
+        let directory = before.map_or_else(Arc::default, |before| Arc::clone(&before.directory));
+        let mut registry = Self { lanes: HashMap::new(), pools: Vec::new(), directory };
+        let mut rules = rules(snapshot);
+        let named: HashSet<LaneName> = rules.keys().cloned().collect();
+        behind_patterns(snapshot, asked, &mut rules);
+        for (name, rules) in rules {
+            let lane = if named.contains(&name) {
+                Some(registry.directory.lane(&name, rules, None, now).0)
+            } else {
+                registry.directory.find(&name)
             };
-            registry.lanes.insert(name, lane);
+            let Some(lane) = lane else { continue };
+            lane.set_rules(rules, now);
+            if named.contains(&name) {
+                registry.lanes.insert(name, lane);
+            }
         }
         let known: HashMap<&str, &Arc<Pool>> = before.map_or_else(HashMap::new, |before| {
             before.pools.iter().map(|entry| (&*entry.pool.name, &entry.pool)).collect()
@@ -63,7 +81,7 @@ impl Registry {
         for Path { name, lanes: targets, rules, of } in routes(snapshot) {
             let lanes: Box<[Arc<LaneCell>]> =
                 targets.iter().filter_map(|target| registry.lanes.get(target).map(Arc::clone)).collect();
-            let kept = known.get(&*name).filter(|pool| same(&pool.lanes, &lanes));
+            let kept = known.get(&*name).filter(|pool| pool.has_lanes(&lanes));
             let pool = kept.map_or_else(|| Pool::new(name, lanes, Arc::clone(spawn), now), |pool| Arc::clone(pool));
             pool.set_gold(if snapshot.has_gold { Gold::Configured } else { Gold::Absent });
             registry.pools.push(Entry { pool, rules, of });
@@ -74,13 +92,13 @@ impl Registry {
     /// Gives every flow its tenant's weight.
     pub(crate) fn set_weights(&self, tenants: &Tenants) {
         for Entry { pool, .. } in &self.pools {
-            pool.set_weights(|tenant| tenants.weight(usize::MAX, tenant));
+            pool.set_weights(tenants);
         }
     }
 
     /// Lets time do its part in lanes that nobody asks for.
     pub(crate) fn sweep(&self, now: Instant) {
-        for lane in self.lanes.values() {
+        for lane in self.directory.all() {
             lane.tick(now);
             lane.dispatch(now);
         }
@@ -90,7 +108,7 @@ impl Registry {
 /// A route and the lanes that it leads to.
 struct Path {
     name: Arc<str>,
-    lanes: Vec<Name>,
+    lanes: Vec<LaneName>,
     rules: Queue,
     of: Of,
 }
@@ -111,13 +129,11 @@ fn routes(snapshot: &Snapshot) -> impl Iterator<Item = Path> {
 }
 
 /// What is configured for each lane: where several targets name it, the narrowest bounds.
-fn rules(snapshot: &Snapshot) -> HashMap<Name, ControlRules> {
-    let mut rules: HashMap<Name, ControlRules> = HashMap::new();
+fn rules(snapshot: &Snapshot) -> HashMap<LaneName, ControlRules> {
+    let mut rules: HashMap<LaneName, ControlRules> = HashMap::new();
     for target in snapshot.models.iter().flat_map(|model| &model.targets) {
-        let name = (Arc::clone(target.provider.name()), Arc::clone(&target.model));
-        let models = if target.model.contains('*') { Models::Many } else { Models::One };
-        let of = ControlRules { window: target.window, breaker: target.breaker, models };
-        rules.entry(name).and_modify(|known| known.window = narrower(known.window, of.window)).or_insert(of);
+        let models = if target.is_open() { Models::Many } else { Models::One };
+        add(&mut rules, target, &target.model, models);
     }
     for raw in &snapshot.providers {
         let of = ControlRules { models: Models::Many, ..ControlRules::default() };
@@ -126,11 +142,25 @@ fn rules(snapshot: &Snapshot) -> HashMap<Name, ControlRules> {
     rules
 }
 
-fn narrower(one: WindowRules, other: WindowRules) -> WindowRules {
-    let max = one.max.min(other.max);
-    WindowRules { min: one.min.min(other.min), start: one.start.min(other.start), max }
+/// The same for what was asked for behind patterns.
+fn behind_patterns(snapshot: &Snapshot, asked: &[Vec<Arc<str>>], rules: &mut HashMap<LaneName, ControlRules>) {
+    for (Model { targets, .. }, names) in snapshot.models.iter().zip(asked) {
+        for target in targets.iter().filter(|target| target.is_open()) {
+            for star in names {
+                add(rules, target, &target.model_of(star), Models::One);
+            }
+        }
+    }
 }
 
-fn same(before: &[Arc<LaneCell>], now: &[Arc<LaneCell>]) -> bool {
-    before.len() == now.len() && before.iter().zip(now).all(|(before, now)| Arc::ptr_eq(before, now))
+fn add(rules: &mut HashMap<LaneName, ControlRules>, target: &Target, model: &Arc<str>, models: Models) {
+    let name = (Arc::clone(target.provider.name()), Arc::clone(model));
+    let of = ControlRules { window: target.window, breaker: target.breaker, models };
+    rules.entry(name).and_modify(|known| known.window = narrower(known.window, of.window)).or_insert(of);
+}
+
+/// Of two windows for one lane the narrowest bounds hold.
+pub(super) fn narrower(one: WindowRules, other: WindowRules) -> WindowRules {
+    let max = one.max.min(other.max);
+    WindowRules { min: one.min.min(other.min), start: one.start.min(other.start), max }
 }

@@ -1,9 +1,14 @@
 //! The metrics of sharing: counted where they happen only if nothing else knows them, else read from
 //! the pools and lanes themselves when they are asked for, so that a request pays nothing.
 //!
+//! What was asked for behind a pattern counts under the pattern: sums where something is counted, the largest
+//! where something is a time or a share. So the series are as many as the configuration has names.
+//!
 //! The names are the mission's. Its metrics of starvation have no counterpart: nobody starves in a queue
 //! whose wait is bounded, so that there is nothing to boost and nothing to count.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, OnceLock};
 
 use atp_core::Qos;
@@ -155,6 +160,57 @@ static TOTALS: [Family<FlowView>; 7] = [
     }),
 ];
 
+/// One pool for each configured name.
+fn configured_pools(pools: &[PoolView]) -> Vec<PoolView> {
+    merged(
+        pools,
+        |pool| Arc::clone(&pool.counts_as),
+        |sum, pool| {
+            sum.granted += pool.granted;
+            sum.enqueued += pool.enqueued;
+            sum.dequeued += pool.dequeued;
+            sum.dropped += pool.dropped;
+            sum.preempted += pool.preempted;
+            sum.sessions += pool.sessions;
+            for (sum, waiting) in sum.waiting.iter_mut().zip(pool.waiting) {
+                *sum += waiting;
+            }
+            sum.wait_p50 = sum.wait_p50.max(pool.wait_p50);
+            sum.wait_p95 = sum.wait_p95.max(pool.wait_p95);
+            sum.wait_p99 = sum.wait_p99.max(pool.wait_p99);
+            sum.longest_wait = sum.longest_wait.max(pool.longest_wait);
+        },
+    )
+}
+
+/// One lane for each provider and configured name.
+fn configured_lanes(lanes: &[LaneView]) -> Vec<LaneView> {
+    merged(
+        lanes,
+        |lane| (Arc::clone(&lane.provider), Arc::clone(&lane.counts_as)),
+        |sum, lane| {
+            sum.limit = sum.limit.saturating_add(lane.limit);
+            sum.max = sum.max.saturating_add(lane.max);
+            sum.adjusted += lane.adjusted;
+            sum.in_flight += lane.in_flight;
+        },
+    )
+}
+
+/// The rows of one key made one, in the order in which they come.
+fn merged<T: Clone, K: Eq + Hash>(rows: &[T], key: impl Fn(&T) -> K, add: impl Fn(&mut T, &T)) -> Vec<T> {
+    let mut places: HashMap<K, usize> = HashMap::new();
+    let mut all: Vec<T> = Vec::new();
+    for row in rows {
+        let place = *places.entry(key(row)).or_insert(all.len());
+        match all.get_mut(place) {
+            Some(sum) => add(sum, row),
+            None => all.push(row.clone()),
+        }
+    }
+    all
+}
+
 fn depth(view: &FlowView, qos: Qos) -> f64 {
     view.pools.iter().filter_map(|pool| pool.waiting.get(qos as usize)).sum::<usize>() as f64
 }
@@ -186,10 +242,11 @@ impl Collector for Picture {
 
     fn collect(&self) -> Vec<proto::MetricFamily> {
         let view = self.source.get().map_or_else(FlowView::default, |source| source());
-        let pools = POOLS.iter().map(|family| family.rows(&view.pools, |pool| vec![("model", pool.model.to_string())]));
+        let (pools, lanes) = (configured_pools(&view.pools), configured_lanes(&view.lanes));
+        let pools = POOLS.iter().map(|family| family.rows(&pools, |pool| vec![("model", pool.counts_as.to_string())]));
         let lanes = LANES.iter().map(|family| {
-            family.rows(&view.lanes, |lane| {
-                vec![("provider", lane.provider.to_string()), ("model", lane.model.to_string())]
+            family.rows(&lanes, |lane| {
+                vec![("provider", lane.provider.to_string()), ("model", lane.counts_as.to_string())]
             })
         });
         let totals = TOTALS.iter().map(|family| family.rows(std::slice::from_ref(&view), |_| Vec::new()));

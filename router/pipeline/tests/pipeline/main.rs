@@ -30,6 +30,8 @@ mod lines;
 #[cfg(test)]
 mod numbers;
 #[cfg(test)]
+mod patterns;
+#[cfg(test)]
 mod plan;
 #[cfg(test)]
 mod preemption;

@@ -17,6 +17,16 @@ pub(in crate::flow) struct Counts {
     pub(in crate::flow) failures: AtomicU32,
 }
 
+impl Counts {
+    /// Goes on with what another has counted.
+    pub(super) fn inherit(&self, other: &Self) {
+        for (own, other) in [(&self.grown, &other.grown), (&self.cuts, &other.cuts), (&self.adjusted, &other.adjusted)]
+        {
+            own.fetch_add(other.load(Telling::Relaxed), Telling::Relaxed);
+        }
+    }
+}
+
 impl LaneCell {
     /// Tells what a decision has changed: to counters, and to whoever listens.
     pub(super) fn tell(&self, change: Change) {

@@ -48,11 +48,27 @@ pub(in crate::flow) struct Line {
 /// What is only told.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::flow) struct LineCounts {
+    /// Turns that were granted by pools that have gone; those of this one are its flows'.
+    pub(in crate::flow) granted: u64,
     pub(in crate::flow) enqueued: u64,
     pub(in crate::flow) dequeued: u64,
     pub(in crate::flow) dropped: u64,
     pub(in crate::flow) preempted: u64,
     pub(in crate::flow) longest_wait: Duration,
+}
+
+impl LineCounts {
+    /// Both together.
+    pub(super) fn with(&self, other: &Self) -> Self {
+        Self {
+            granted: self.granted + other.granted,
+            enqueued: self.enqueued + other.enqueued,
+            dequeued: self.dequeued + other.dequeued,
+            dropped: self.dropped + other.dropped,
+            preempted: self.preempted + other.preempted,
+            longest_wait: self.longest_wait.max(other.longest_wait),
+        }
+    }
 }
 
 impl Line {

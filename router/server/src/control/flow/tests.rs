@@ -26,6 +26,7 @@ fn lane_of(provider: &str, model: &str, state: &'static str) -> LaneView {
     LaneView {
         provider: Arc::from(provider),
         model: Arc::from(model),
+        counts_as: Arc::from(model),
         state,
         in_flight: 3,
         limit: 8,
@@ -87,6 +88,7 @@ fn a_lane_has_one_name_everywhere() {
         FlowView { lanes: vec![lane_of("up", "m", "serving"), lane_of("raw", "", "ejected")], ..FlowView::default() };
     let pool = PoolView {
         model: Arc::from("m"),
+        counts_as: Arc::from("m"),
         waiting: [3, 2, 1],
         max_waiting: 10,
         max_wait: Duration::from_secs(30),
