@@ -312,6 +312,7 @@ impl House {
         dialect: Dialect,
         journal: Option<Arc<dyn Journal>>,
     ) -> Self {
+        crate::hearing::install();
         let registry = Registry::new();
         let rows = Arc::new(Rows::default());
         let parts = Parts {

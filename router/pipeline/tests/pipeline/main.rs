@@ -14,6 +14,8 @@ mod exits;
 #[cfg(test)]
 mod failover;
 #[cfg(test)]
+mod hearing;
+#[cfg(test)]
 mod hedges;
 #[cfg(test)]
 mod held;
