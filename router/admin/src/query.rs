@@ -70,16 +70,22 @@ pub(crate) fn totals(query: &str, now_ms: u64) -> Result<(GroupBy, u64), Error> 
     Ok((by, since))
 }
 
-/// Reads the query of `/admin/fair/weight`: whose weight, by either of its two names, and which.
+/// Reads the query of `/admin/fair/weight`: which tenant's weight, and which. A session has
+/// none: the sessions of a tenant share its part equally, and who asked for another thing is told so.
 pub(crate) fn weight(query: &str) -> Result<(String, Weight), Error> {
     let (mut tenant, mut weight) = (None, None);
     for (name, value) in pairs(query) {
         match name {
-            "tenant" | "session" if tenant.is_some() => {
-                let text = "`tenant` and `session` are two names of one query parameter; give one of them, once";
+            "session" => {
+                let text = "weights are tenants', not sessions': the sessions of a tenant share its part equally; \
+                            give a tenant, as in `?tenant=shop&weight=2.5`";
+                return Err(Error::caller(ErrorKind::InvalidRequest, text).with_param("session"));
+            }
+            "tenant" if tenant.is_some() => {
+                let text = "query parameter `tenant` stands twice; give it once";
                 return Err(Error::caller(ErrorKind::InvalidRequest, text).with_param("tenant"));
             }
-            "tenant" | "session" => {
+            "tenant" => {
                 let name = decode(value).filter(|name| !name.is_empty());
                 tenant = Some(name.ok_or_else(|| bad("tenant", value, "the name of a tenant, percent-encoded"))?);
             }
@@ -240,10 +246,10 @@ mod tests {
     }
 
     #[test]
-    fn a_weight_has_an_owner_by_either_name_and_a_range() {
+    fn a_weight_has_a_tenant_and_a_range() {
         let read = |query: &str| weight(query).map(|(tenant, weight)| (tenant, weight.thousandths()));
         assert_eq!(read("tenant=shop&weight=2.5").unwrap(), ("shop".to_owned(), 2_500));
-        assert_eq!(read("weight=100&session=a%3Ab%40c").unwrap(), ("a:b@c".to_owned(), 100_000));
+        assert_eq!(read("weight=100&tenant=a%3Ab%40c").unwrap(), ("a:b@c".to_owned(), 100_000));
         assert_eq!(read("tenant=b%C3%BCro&weight=0.1").unwrap(), ("büro".to_owned(), 100));
         let kind = |query: &str| weight(query).unwrap_err().kind();
         for outside in ["0", "0.05", "100.5", "-1", "NaN", "inf"] {
@@ -256,13 +262,17 @@ mod tests {
             "tenant=&weight=1",
             "tenant=shop&weight=",
             "tenant=shop&weight=heavy",
+            "tenant=a&tenant=b&weight=1",
             "tenant=a&session=b&weight=1",
+            "session=a&weight=1",
             "tenant=%f&weight=1",
             "tenant=%ff&weight=1",
             "tenant=shop&weight=1&reason=x",
         ] {
             assert_eq!(kind(bad), ErrorKind::InvalidRequest, "{bad}");
         }
+        let refused = weight("session=a&weight=1").unwrap_err();
+        assert!(refused.param() == Some("session") && refused.public().contains("tenant=shop"), "{refused}");
     }
 
     #[test]

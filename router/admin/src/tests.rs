@@ -310,11 +310,12 @@ async fn a_weight_is_changed_by_post_and_by_nothing_else() {
     assert_eq!(surface.control.weight.load(Ordering::Relaxed), 0);
     let changed = ask(surface.address, "POST", path).await;
     assert_eq!((changed.status, changed.json()), (200, json!({ "before": 0, "after": 2500 })));
-    assert_eq!(ask(surface.address, "POST", "/admin/fair/weight?session=shop&weight=3").await.status, 200);
+    assert_eq!(ask(surface.address, "POST", "/admin/fair/weight?tenant=shop&weight=3").await.status, 200);
     for (query, status, code) in [
         ("tenant=shpo&weight=1", 404, "not_found"),
         ("tenant=shop&weight=200", 422, "validation_error"),
         ("tenant=shop", 400, "invalid_request"),
+        ("session=shop&weight=4", 400, "invalid_request"),
     ] {
         let got = ask(surface.address, "POST", &format!("/admin/fair/weight?{query}")).await;
         assert_eq!((got.status, &got.json()["error"]), (status, &json!(code)), "{query}: {}", got.body);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use atp_core::{Qos, Weight};
-use atp_routing::fair_queue::{Allowed, Ask, FairQueue, FlowId, Ticket, Turn};
+use atp_routing::fair_queue::{Allowed, Ask, Charge, FairQueue, FlowId, Ticket, Turn};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 
 /// What the pipeline queues: a shared waiter.
@@ -51,7 +51,7 @@ impl Bench {
     }
 
     fn pop(&mut self) -> u64 {
-        self.queue.pop(self.now, Allowed::ALL).map_or(0, |popped| popped.charged)
+        self.queue.pop(self.now, Allowed::ALL).map_or(0, |popped| popped.charged.tokens())
     }
 }
 
@@ -173,8 +173,9 @@ fn charge_and_remove(c: &mut Criterion) {
     group.bench_function("charge", |b| {
         b.iter(|| {
             let (flow, session) = (bench.flow(), bench.dice() % 8);
-            bench.queue.charge(flow, session, 40);
-            bench.queue.charge(flow, session, -40);
+            let mut paid = Charge::default();
+            bench.queue.charge(flow, session, 40, &mut paid);
+            bench.queue.charge(flow, session, -40, &mut paid);
         });
     });
     group.bench_function("push_and_remove", |b| {

@@ -1,8 +1,10 @@
 //! Whose turn it is: fair queueing in tokens, by flow and, within a flow, by session.
 //!
 //! A *flow* is what one tenant asks of one model in one class; its weight is the tenant's weight times the
-//! class's factor. While several flows wait, each gets tokens in proportion to its weight; within a flow, its
-//! sessions do, each with a weight of 1.0 unless told otherwise. Nobody's share is kept for him while he does
+//! class's factor. While several flows wait, each gets tokens in proportion to its weight. A tenant that uses several
+//! classes at once has no more than the weight of the best of them: it is divided among them by their factors, so that
+//! each weighs `w f M / S`, where `M` is the largest and `S` the sum of the factors in use. Within a flow, its
+//! sessions share, each with a weight of 1.0 unless told otherwise. Nobody's share is kept for him while he does
 //! not use it, and nobody can save it up.
 //!
 //! # Source
@@ -16,13 +18,15 @@
 //!
 //! The cost of an exchange is known only at its end. As in virtual token counters (Y. Sheng et al., OSDI 2024), a
 //! tag is corrected by what is used beyond the estimate, at once and while the exchange runs, and by what was not
-//! used. Five things are ours:
+//! used. Six things are ours:
 //!
 //! - What a flow uses while no other waits moves virtual time with it, and is free; while others wait, it is
 //!   charged whether or not the flow itself waits for anything.
 //! - A refund undoes what was charged since the flow began to wait, or since it last waited alone, and never more:
 //!   what was forgotten is not given back.
 //! - A flow that begins while others are behind virtual time (after refunds) begins beside them.
+//! - A tenant's classes share its weight, as it is used (see `FairQueue::beside`): each charge counts by the weight that
+//!   its flow has then, and what is given back is given back at what it was charged.
 //! - Classes that are served out of turn, from a reserve, are charged for it, up to a lead (see `classes`).
 //! - Sessions come in any number and are forgotten (see `sessions`).
 //!
@@ -41,6 +45,13 @@
 //! of what their estimates are wrong by, divided by its weight (with one exchange in flight: its error). Tags then
 //! lie between `v - E` and `v + l/w + E`; with the refunds that meet a floor at either end the bound grows by at
 //! most `6 E`. Nothing accumulates: what is wrong with an exchange is gone when it ends.
+//!
+//! For tenants: while a tenant's classes `c` all wait, the tag of each moves by its own `W_c S / (w f_c M)`, and lies within
+//! `l_c / w_c` of virtual time's way `V`, where `w_c` is its part; the parts add up to `w M`, so that together they get
+//! `w M V` and at most `sum l_c` more or less: what the best class alone would get. That is what the bound says with `w M` for
+//! the weight and `sum l_c` for the largest request. Who uses classes in turn gains nothing either: a class counts as in
+//! use for as long after its last service as one charge of a sibling lasts, so what a sibling was charged at its full
+//! weight, while this one was used, is followed by as much that is charged at its part.
 //!
 //! Nobody starves. While a flow's request waits and its flow is charged `C`, another flow `m` gets at most
 //! `w_m (C + l_f)/w_f + l_m`: there are finitely many flows, and each passes at most so often. Within a flow, while
@@ -76,14 +87,18 @@ pub use self::items::Ticket;
 use self::items::{Item, Items, Line, List};
 use self::sessions::Sessions;
 use self::tag::{Meter, flow_rate};
-pub use self::turn::{Allowed, Ask, FlowId, FlowView, Popped, Turn};
+pub use self::turn::{Allowed, Ask, Charge, FlowId, FlowView, Popped, Turn};
 
 #[derive(Debug)]
 struct Flow {
     tenant: Arc<str>,
+    /// The tenant's place.
+    of: usize,
     qos: Qos,
     weight: Weight,
     meter: Meter,
+    /// The longest virtual time that one charge took since its tenant last used no other class.
+    longest: u128,
     charged: u64,
     waiting: usize,
     /// Those who had a turn before.
@@ -96,7 +111,10 @@ struct Flow {
 pub struct FairQueue<T> {
     items: Items<T>,
     flows: Vec<Flow>,
-    names: HashMap<Arc<str>, [Option<FlowId>; 3]>,
+    /// Places in `tenants`.
+    names: HashMap<Arc<str>, usize>,
+    /// Each one's flows by class.
+    tenants: Vec<[Option<FlowId>; 3]>,
     classes: Classes,
     /// The last serial number given: arrivals and services in their order.
     serial: u64,
@@ -112,29 +130,43 @@ impl<T> FairQueue<T> {
     /// A queue in which nobody waits. It allocates with the first flow.
     #[must_use]
     pub fn new() -> Self {
-        Self { items: Items::new(), flows: Vec::new(), names: HashMap::new(), classes: Classes::new(), serial: 0 }
+        Self {
+            items: Items::new(),
+            flows: Vec::new(),
+            names: HashMap::new(),
+            tenants: Vec::new(),
+            classes: Classes::new(),
+            serial: 0,
+        }
     }
 
     /// The flow of a tenant and class, made if it is not known, with this weight from now on.
     pub fn flow(&mut self, tenant: &Arc<str>, qos: Qos, weight: Weight) -> FlowId {
-        let known = self.names.get(tenant).and_then(|flows| flows.get(qos as usize).copied().flatten());
+        let of = self.names.get(tenant).copied().unwrap_or(self.tenants.len());
+        let known = self.tenants.get(of).and_then(|flows| flows.get(qos as usize).copied().flatten());
         if let Some(flow) = known {
             self.set_weight(flow, weight);
             return flow;
+        }
+        if of == self.tenants.len() {
+            self.names.insert(Arc::clone(tenant), of);
+            self.tenants.push([None; 3]);
         }
         // Fewer than tenants times classes.
         let flow = FlowId(self.flows.len() as u32);
         self.flows.push(Flow {
             tenant: Arc::clone(tenant),
+            of,
             qos,
             weight,
             meter: Meter::new(flow_rate(weight, qos)),
+            longest: 0,
             charged: 0,
             waiting: 0,
             again: List::default(),
             sessions: Sessions::default(),
         });
-        if let Some(place) = self.names.entry(Arc::clone(tenant)).or_default().get_mut(qos as usize) {
+        if let Some(place) = self.tenants.get_mut(of).and_then(|flows| flows.get_mut(qos as usize)) {
             *place = Some(flow);
         }
         flow
@@ -180,6 +212,7 @@ impl<T> FairQueue<T> {
     pub fn pop(&mut self, now: Instant, allowed: Allowed) -> Option<Popped<T>> {
         let pick = self.classes.pick(allowed)?;
         let serial = self.next();
+        let (sum, most) = self.beside(pick.flow);
         let Self { items, flows, classes, .. } = self;
         let flow = at(flows, pick.flow);
         let item = match items.first(&flow.again) {
@@ -192,12 +225,12 @@ impl<T> FairQueue<T> {
                 item
             }
         };
-        let time = flow.meter.charge(item.cost);
-        flow.charged = flow.charged.saturating_add(item.cost);
+        let charged = flow.charge(item.cost, sum, most);
+        let time = charged.time();
         flow.waiting -= 1;
         classes.served(pick, time, flow.meter.tag, (flow.waiting > 0).then_some(serial));
         let waited = now.saturating_duration_since(item.since);
-        Some(Popped { item: item.value, flow: FlowId(pick.flow), session: item.session, charged: item.cost, waited })
+        Some(Popped { item: item.value, flow: FlowId(pick.flow), session: item.session, charged, waited })
     }
 
     /// Leaves the queue: what was pushed, unless it has been given its turn or has left. Nothing was
@@ -220,13 +253,19 @@ impl<T> FairQueue<T> {
     }
 
     /// Charges a flow and a session for tokens used beyond the estimate (positive), or gives back what
-    /// was estimated and not used (negative). Tokens that are used while nobody else waits are free.
-    pub fn charge(&mut self, flow: FlowId, session: u64, delta: i64) {
+    /// was estimated and not used (negative). Tokens that are used while nobody else waits are free. `paid` is what
+    /// the exchange has been charged so far: no more than that is given back.
+    pub fn charge(&mut self, flow: FlowId, session: u64, delta: i64, paid: &mut Charge) {
         let tokens = delta.unsigned_abs();
         if delta < 0 {
-            self.refund(flow, session, tokens);
-        } else if delta > 0 && self.items.len() > 0 {
-            self.use_more(flow, session, tokens);
+            let back = paid.take(tokens);
+            self.refund(flow, session, back);
+        } else if delta > 0 {
+            let charged = match self.items.len() {
+                0 => Charge::new(tokens, 0),
+                _ => self.use_more(flow, session, tokens),
+            };
+            *paid = paid.and(charged);
         }
     }
 
@@ -284,29 +323,55 @@ impl<T> FairQueue<T> {
         classes.enter(id, flow.qos, flow.meter.tag, serial);
     }
 
-    fn use_more(&mut self, flow: FlowId, session: u64, tokens: u64) {
+    /// By how many times a token of this flow counts, as a fraction: the sum of the factors of the classes that its
+    /// tenant uses over the largest of them. A class is in use while it waits, and until virtual time has passed its
+    /// tag by as much as one charge of this flow takes, so that nobody gains by using classes in turn.
+    fn beside(&mut self, flow: u32) -> (u64, u64) {
+        let Self { flows, tenants, classes, .. } = self;
+        let (of, qos, longest) = {
+            let own = at(flows, flow);
+            (own.of, own.qos, own.longest)
+        };
+        let own = u64::from(qos.factor());
+        let (mut sum, mut most) = (own, own);
+        for sibling in tenants.get(of).into_iter().flatten().flatten().filter(|sibling| sibling.0 != flow) {
+            let sibling = at(flows, sibling.0);
+            let ends = sibling.meter.tag.saturating_add(longest);
+            if sibling.waiting > 0 || ends > classes.clock(sibling.qos) {
+                let factor = u64::from(sibling.qos.factor());
+                (sum, most) = (sum + factor, most.max(factor));
+            }
+        }
+        if sum == own {
+            at(flows, flow).longest = 0;
+        }
+        (sum, most)
+    }
+
+    fn use_more(&mut self, flow: FlowId, session: u64, tokens: u64) -> Charge {
+        let (sum, most) = self.beside(flow.0);
         let Self { flows, classes, .. } = self;
         let of = at(flows, flow.0);
         let waits = classes.waits(flow.0, of.qos);
         if !waits {
             of.meter.lift(classes.clock(of.qos), classes.level(of.qos));
         }
-        let time = of.meter.charge(tokens);
-        of.charged = of.charged.saturating_add(tokens);
+        let charged = of.charge(tokens, sum, most);
         classes.moved(flow.0, of.qos, of.meter.tag);
         if waits && classes.alone().is_some() {
-            classes.pass(time);
+            classes.pass(charged.time());
         }
         of.sessions.charge(session, tokens);
+        charged
     }
 
-    fn refund(&mut self, flow: FlowId, session: u64, tokens: u64) {
+    fn refund(&mut self, flow: FlowId, session: u64, back: Charge) {
         let Self { flows, classes, .. } = self;
         let of = at(flows, flow.0);
-        of.charged = of.charged.saturating_sub(tokens);
-        of.meter.refund(tokens);
+        of.charged = of.charged.saturating_sub(back.tokens());
+        of.meter.give_back(back.time());
         classes.moved(flow.0, of.qos, of.meter.tag);
-        of.sessions.refund(session, tokens);
+        of.sessions.refund(session, back.tokens());
     }
 
     fn next(&mut self) -> u64 {
@@ -316,6 +381,17 @@ impl<T> FairQueue<T> {
 
     fn at(&mut self, flow: FlowId) -> &mut Flow {
         at(&mut self.flows, flow.0)
+    }
+}
+
+impl Flow {
+    /// Charges tokens that count `sum / most` times each.
+    fn charge(&mut self, tokens: u64, sum: u64, most: u64) -> Charge {
+        let time = self.meter.time_beside(tokens, sum, most);
+        self.meter.pass(time);
+        self.longest = self.longest.max(time);
+        self.charged = self.charged.saturating_add(tokens);
+        Charge::new(tokens, time)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The router's own fair queue.
 
 use atp_core::{Qos, Weight};
-use atp_routing::fair_queue::{Allowed, Ask, FairQueue, FlowId, Ticket, Turn};
+use atp_routing::fair_queue::{Allowed, Ask, Charge, FairQueue, FlowId, Ticket, Turn};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,12 +14,19 @@ pub(crate) struct Fair {
     queue: FairQueue<usize>,
     tenants: Vec<(Arc<str>, Weight)>,
     tickets: BTreeMap<usize, Ticket>,
+    /// What each request was charged.
+    paid: BTreeMap<usize, Charge>,
 }
 
 impl Fair {
     pub(crate) fn new(tenants: &[Tenant]) -> Self {
         let named = |tenant: &Tenant| (Arc::from(tenant.name), Weight::new(tenant.weight).unwrap_or_default());
-        Self { queue: FairQueue::new(), tenants: tenants.iter().map(named).collect(), tickets: BTreeMap::new() }
+        Self {
+            queue: FairQueue::new(),
+            tenants: tenants.iter().map(named).collect(),
+            tickets: BTreeMap::new(),
+            paid: BTreeMap::new(),
+        }
     }
 
     fn flow(&mut self, job: &Job) -> Option<FlowId> {
@@ -47,6 +54,8 @@ impl Queue for Fair {
         }
         let popped = self.queue.pop(now, allowed)?;
         self.tickets.remove(&popped.item);
+        let paid = self.paid.entry(popped.item).or_default();
+        *paid = paid.and(popped.charged);
         Some(popped.item)
     }
 
@@ -73,7 +82,7 @@ impl Queue for Fair {
 
     fn charge(&mut self, job: &Job, delta: i64) {
         if let Some(flow) = self.flow(job) {
-            self.queue.charge(flow, job.session, delta);
+            self.queue.charge(flow, job.session, delta, self.paid.entry(job.id).or_default());
         }
     }
 

@@ -85,6 +85,8 @@ fn cases(scale: Scale) -> Vec<Case> {
     let sessions = (0..4u64).map(|session| kind(session as usize, 0).session(session));
     let classes = [(3, Qos::Gold), (1, Qos::Silver), (0, Qos::Bronze)];
     let classed = classes.into_iter().map(|(place, qos)| kind(place, 0).class(qos));
+    let alone = std::iter::once(kind(2, 1).class(Qos::Gold));
+    let beside = classes.into_iter().map(|(place, qos)| kind(place, 0).class(qos)).chain(alone);
     vec![
         Case { name: "equal weights", plan: plan(11, tenants(&[1.0; 4]), each()), weights: vec![1.0; 4] },
         Case {
@@ -101,6 +103,12 @@ fn cases(scale: Scale) -> Vec<Case> {
             name: "gold, silver, bronze",
             plan: plan(14, tenants(&[1.0]), classed.collect()),
             weights: vec![5.0, 3.0, 1.0],
+        },
+        Case {
+            name: "three classes beside gold alone",
+            plan: plan(15, tenants(&[1.0, 1.0]), beside.collect()),
+            // The weight of the best class, by the factors.
+            weights: vec![25.0 / 9.0, 15.0 / 9.0, 5.0 / 9.0, 5.0],
         },
     ]
 }
@@ -164,7 +172,8 @@ const PANELS: [&str; 3] = ["router, %", "arrival, %", "round robin, %"];
 
 const TEXT: &str = "
 Four tenants with very different requests (short ones, chat, long documents, long answers) ask one server of 64 slots
-for more than it has, all the time. What is compared is tokens, input and output, over weight. Two further rows of
-the table below do the same for sessions within one tenant and for classes within one tenant. The baselines are given
-the server's true capacity as their limit.
+for more than it has, all the time. What is compared is tokens, input and output, over weight. Further tables do
+the same for sessions within one tenant, for classes within one tenant, and for a tenant of three classes beside one that
+asks as gold alone: together its classes get what gold alone does, 5 to 3 to 1. The baselines are given the server's true
+capacity as their limit.
 ";

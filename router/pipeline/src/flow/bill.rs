@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use atp_core::{Caller, Exchange, Payload, Usage};
+use atp_routing::fair_queue::Charge;
 
 use super::flow_cell::FlowCell;
 use super::pool::{Pool, signed};
@@ -37,7 +38,7 @@ pub(crate) struct Bill {
     pub(crate) expected: u64,
     basis: Basis,
     /// What the flow has been charged.
-    charged: u64,
+    charged: Charge,
     pieces: u64,
     bytes: u64,
     next_look: (u64, u64),
@@ -72,7 +73,7 @@ impl Bill {
             input,
             expected: input.saturating_add(output),
             basis: Basis::From(0),
-            charged: 0,
+            charged: Charge::default(),
             pieces: 0,
             bytes: 0,
             next_look: (PIECES, BYTES),
@@ -97,9 +98,9 @@ impl Bill {
     }
 
     /// It waited, and was charged so much for its turn.
-    pub(crate) fn waited(&mut self, charged: u64) {
+    pub(crate) fn waited(&mut self, charged: Charge) {
         self.basis = Basis::Whole;
-        self.charged += charged;
+        self.charged = self.charged.and(charged);
     }
 
     /// A piece of the answer goes out.
@@ -117,13 +118,13 @@ impl Bill {
         let used = self.input + self.output();
         if self.pool.waiting() == 0 {
             if let Basis::From(free) = &mut self.basis {
-                *free = used.saturating_sub(self.charged);
+                *free = used.saturating_sub(self.charged.tokens());
             }
             return;
         }
         let due = self.due(used);
-        if due > self.charged {
-            self.charge(due - self.charged);
+        if due > self.charged.tokens() {
+            self.charge(due - self.charged.tokens());
         }
     }
 
@@ -136,8 +137,12 @@ impl Bill {
     }
 
     fn charge(&mut self, tokens: u64) {
-        self.pool.charge(&self.flow, self.session(), signed(tokens));
-        self.charged += tokens;
+        self.correct(signed(tokens));
+    }
+
+    fn correct(&mut self, delta: i64) {
+        let session = self.session();
+        self.pool.charge(&self.flow, session, delta, &mut self.charged);
     }
 
     /// The answer so far, estimated.
@@ -162,15 +167,15 @@ impl Bill {
         if used > 0 {
             self.flow.served.fetch_add(used, Ordering::Relaxed);
         }
+        let charged = self.charged.tokens();
         let due = match self.basis {
             Basis::Whole => used,
             // Nobody waits: what was used since the last look is free.
-            Basis::From(_) if self.pool.waiting() == 0 => self.charged.min(used),
-            Basis::From(_) => self.due(used).max(self.charged.min(used)),
+            Basis::From(_) if self.pool.waiting() == 0 => charged.min(used),
+            Basis::From(_) => self.due(used).max(charged.min(used)),
         };
-        if due != self.charged {
-            self.pool.charge(&self.flow, self.session(), signed(due).saturating_sub(signed(self.charged)));
-            self.charged = due;
+        if due != charged {
+            self.correct(signed(due).saturating_sub(signed(charged)));
         }
         used
     }

@@ -16,7 +16,9 @@ pub struct FlowCell {
     pub(super) id: FlowId,
     /// Slots that it holds.
     pub(super) in_flight: AtomicU32,
-    /// How many flows of the pool hold any.
+    /// Slots that its tenant holds in all classes, so that nobody is light by using several.
+    tenants: Arc<AtomicU32>,
+    /// How many tenants hold any in the pool.
     busy: Arc<AtomicU32>,
     /// Requests of it that wait. Changed under the pool's lock.
     pub(super) waiting: AtomicU32,
@@ -34,12 +36,13 @@ pub struct FlowCell {
 const HALF_LIFE_NS: f64 = 30e9;
 
 impl FlowCell {
-    pub(super) fn new(tenant: Arc<str>, qos: Qos, id: FlowId, busy: Arc<AtomicU32>) -> Self {
+    pub(super) fn new(tenant: Arc<str>, qos: Qos, id: FlowId, tenants: Arc<AtomicU32>, busy: Arc<AtomicU32>) -> Self {
         Self {
             tenant,
             qos,
             id,
             in_flight: AtomicU32::new(0),
+            tenants,
             busy,
             waiting: AtomicU32::new(0),
             granted: AtomicU64::new(0),
@@ -47,6 +50,11 @@ impl FlowCell {
             recent: AtomicU64::new(0),
             recent_at: AtomicU64::new(0),
         }
+    }
+
+    /// The count of what the tenant holds, for another class of it.
+    pub(super) fn held_by_tenant(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.tenants)
     }
 
     /// Notes a charge at `now` (nanoseconds of the pool's time). The pool's lock is held.
@@ -65,22 +73,24 @@ impl FlowCell {
     /// It takes a slot.
     pub(super) fn takes(&self) {
         self.granted.fetch_add(1, Ordering::Relaxed);
-        if self.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        if self.tenants.fetch_add(1, Ordering::Relaxed) == 0 {
             self.busy.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// It gives a slot back.
     pub(super) fn gives_back(&self) {
-        if self.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.tenants.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.busy.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    /// Whether it is light while all lanes together carry `window` tries: it holds nothing, or less than half
+    /// Whether it is light while all lanes together carry `window` tries: its tenant holds nothing, or less than half
     /// of its equal part. Two requests that come at once may both find it so.
     pub(super) fn holds_little(&self, window: impl FnOnce() -> u64) -> Idle {
-        let held = u64::from(self.in_flight.load(Ordering::Relaxed));
+        let held = u64::from(self.tenants.load(Ordering::Relaxed));
         if held == 0 {
             return Idle::Yes;
         }

@@ -146,13 +146,18 @@ fn one_lane(lane: &LaneCell, now: Instant) -> LaneView {
     }
 }
 
-/// Jain's index of what the flows that wait were charged lately, each divided by its share.
+/// Jain's index of what the tenants that wait were charged lately, each divided by its weight in the best of the
+/// classes in which it waits.
 fn jain(pool: &Pool, flows: &[Arc<FlowCell>], weights: &HashMap<FlowId, Weight>, now: Instant) -> f64 {
-    let waiting = flows.iter().filter(|flow| flow.waiting.load(Ordering::Relaxed) > 0);
-    let shares = waiting.map(|flow| {
+    let waits = |flow: &&Arc<FlowCell>| flow.waiting.load(Ordering::Relaxed) > 0;
+    let mut tenants: HashMap<&str, (f64, u32)> = HashMap::new();
+    for flow in flows.iter().filter(waits) {
         let weight = weights.get(&flow.id).copied().unwrap_or_default();
-        pool.recent(flow, now) / (weight.as_f64() * f64::from(flow.qos.factor()))
-    });
+        let (share, best) = tenants.entry(&flow.tenant).or_default();
+        *share += pool.recent(flow, now) / weight.as_f64();
+        *best = (*best).max(flow.qos.factor());
+    }
+    let shares = tenants.into_values().map(|(share, best)| share / f64::from(best.max(1)));
     let (count, sum, squares) = shares
         .fold((0.0, 0.0, 0.0), |(count, sum, squares), share| (count + 1.0, sum + share, squares + share * share));
     if squares > 0.0 { sum * sum / (count * squares) } else { 1.0 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use atp_core::{Qos, Weight};
 use atp_routing::Order;
+use atp_routing::fair_queue::Charge;
 use atp_routing::share::{Gold, Idle};
 use tokio::sync::Notify;
 
@@ -40,7 +41,7 @@ pub struct Pool {
     gold: AtomicBool,
     line: Mutex<Line>,
     flows: Mutex<Flows>,
-    /// Flows that hold a slot.
+    /// Tenants that hold a slot.
     busy: Arc<AtomicU32>,
     /// Requests of light flows among those who wait; changed under the lock.
     light: AtomicU32,
@@ -149,7 +150,9 @@ impl Pool {
             return Arc::clone(flow);
         }
         let id = lock(&self.line).queue.flow(tenant, qos, weight);
-        let flow = Arc::new(FlowCell::new(Arc::clone(tenant), qos, id, Arc::clone(&self.busy)));
+        let siblings = Qos::ALL.iter().find_map(|qos| flows.get(&(Arc::clone(tenant), *qos)));
+        let held = siblings.map_or_else(Arc::default, |flow| flow.held_by_tenant());
+        let flow = Arc::new(FlowCell::new(Arc::clone(tenant), qos, id, held, Arc::clone(&self.busy)));
         flows.insert((Arc::clone(tenant), qos), Arc::clone(&flow));
         flow
     }
@@ -304,15 +307,16 @@ impl Pool {
     }
 
     /// Charges a flow for tokens beyond what it was charged, or gives back what it did not use.
-    pub(crate) fn charge(&self, flow: &FlowCell, session: u64, delta: i64) {
-        self.charge_in(&mut lock(&self.line), flow, session, delta);
+    /// `paid` is what its exchange has been charged.
+    pub(crate) fn charge(&self, flow: &FlowCell, session: u64, delta: i64, paid: &mut Charge) {
+        self.charge_in(&mut lock(&self.line), flow, session, delta, paid);
     }
 
-    fn charge_in(&self, line: &mut Line, flow: &FlowCell, session: u64, delta: i64) {
+    fn charge_in(&self, line: &mut Line, flow: &FlowCell, session: u64, delta: i64, paid: &mut Charge) {
         if delta == 0 {
             return;
         }
-        line.queue.charge(flow.id, session, delta);
+        line.queue.charge(flow.id, session, delta, paid);
         flow.charged(self.nanos(clock::now()), delta as f64);
     }
 

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use atp_routing::Order;
-use atp_routing::fair_queue::Ticket;
+use atp_routing::fair_queue::{Charge, Ticket};
 
 use super::flow_cell::FlowCell;
 use super::pool::{Pool, Request};
@@ -44,7 +44,7 @@ enum State {
     Waiting {
         ticket: Option<Ticket>,
         waker: Option<Waker>,
-        charged: u64,
+        charged: Charge,
     },
     Granted(Grant),
     Gone,
@@ -54,8 +54,8 @@ enum State {
 pub struct Grant {
     /// The right to one try.
     pub turn: Turn,
-    /// The tokens that the flow was charged for it.
-    pub charged: u64,
+    /// What the flow was charged for it.
+    pub charged: Charge,
     /// How long it waited.
     pub waited: Duration,
 }
@@ -63,7 +63,7 @@ pub struct Grant {
 impl Waiter {
     pub(super) fn new(request: &Request<'_>, session: u64, paid: Paid, since: Instant) -> Arc<Self> {
         let Request { flow, tokens, order } = *request;
-        let state = Mutex::new(State::Waiting { ticket: None, waker: None, charged: 0 });
+        let state = Mutex::new(State::Waiting { ticket: None, waker: None, charged: Charge::default() });
         Arc::new(Self { flow: Arc::clone(flow), session, tokens, order: order.clone(), since, paid, state })
     }
 
@@ -76,16 +76,16 @@ impl Waiter {
 
     /// It was first, was charged, and found no room where it may go: it has no place in the queue now, and is
     /// not charged again.
-    pub(super) fn keeps(&self, paid: u64) {
+    pub(super) fn keeps(&self, paid: Charge) {
         if let State::Waiting { ticket, charged, .. } = &mut *lock(&self.state) {
             *ticket = None;
-            *charged += paid;
+            *charged = charged.and(paid);
         }
     }
 
     /// Whether nothing is to be charged for it any more.
     pub(super) fn has_paid(&self) -> bool {
-        let charged = matches!(&*lock(&self.state), State::Waiting { charged, .. } if *charged > 0);
+        let charged = matches!(&*lock(&self.state), State::Waiting { charged, .. } if charged.tokens() > 0);
         charged || self.paid == Paid::Yes
     }
 
@@ -98,10 +98,10 @@ impl Waiter {
     }
 
     /// Gives it its turn, and says who is to be woken. The pool's lock is held.
-    pub(super) fn grant(&self, turn: Turn, paid: u64, waited: Duration) -> Option<Waker> {
+    pub(super) fn grant(&self, turn: Turn, paid: Charge, waited: Duration) -> Option<Waker> {
         let mut state = lock(&self.state);
         let State::Waiting { waker, charged, .. } = &mut *state else { return None };
-        let (waker, charged) = (waker.take(), *charged + paid);
+        let (waker, charged) = (waker.take(), charged.and(paid));
         *state = State::Granted(Grant { turn, charged, waited });
         waker
     }
@@ -132,7 +132,7 @@ impl Waiter {
 
 /// What a waiter that left had come to.
 pub(super) enum Left {
-    Waiting { ticket: Option<Ticket>, charged: u64 },
+    Waiting { ticket: Option<Ticket>, charged: Charge },
     Granted(Grant),
     Gone,
 }

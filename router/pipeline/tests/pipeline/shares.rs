@@ -309,3 +309,20 @@ async fn sessions_of_a_tenant_share_its_turns() {
     // One at a time, against thirty: an equal share would be 600, a place in one line 37.
     assert!(few > 250, "{few}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_holds_its_part_in_one_class_is_not_light_in_another() {
+    let far = Scripted::new("far", vec![Play::Full(Duration::from_secs(1), "slow".into(), Some(USAGE))]);
+    let mut model = model("m", &[&far]);
+    model.targets[0].window = atp_routing::window::WindowRules { min: 8, start: 8, max: 64 };
+    let house = House::new(&[&far], &snapshot(vec![model]));
+    let mut calls: Vec<_> = (0..8).map(|_| house.pipeline.call(from("a", Qos::Silver, chat("m")))).collect();
+    calls.push(house.pipeline.call(from("a", Qos::Bronze, chat("m"))));
+    calls.iter_mut().for_each(still_waits);
+    assert_eq!(far.calls(), 8, "it holds all there is, and goes beyond the window in no class");
+    calls.push(house.pipeline.call(from("b", Qos::Bronze, chat("m"))));
+    calls.iter_mut().for_each(still_waits);
+    assert_eq!(far.calls(), 9, "a tenant that holds nothing does");
+    assert!(all(calls).await.iter().all(Result::is_ok));
+    house.closed(10);
+}

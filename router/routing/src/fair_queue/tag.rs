@@ -44,6 +44,11 @@ impl Meter {
         u128::from(tokens.min(MOST_TOKENS)) * u128::from(self.rate)
     }
 
+    /// The virtual time of so many tokens where each counts `sum / most` times: its tenant uses other classes too.
+    pub(super) fn time_beside(&self, tokens: u64, sum: u64, most: u64) -> u128 {
+        u128::from(tokens.min(MOST_TOKENS)) * (u128::from(self.rate) * u128::from(sum) / u128::from(most.max(1)))
+    }
+
     /// Comes back from idleness: whoever is not ahead of `now` begins anew at `level`, so that nobody
     /// saves up while idle.
     pub(super) fn lift(&mut self, now: u128, level: u128) {
@@ -61,14 +66,24 @@ impl Meter {
     /// Charges, and tells how far the tag moved.
     pub(super) fn charge(&mut self, tokens: u64) -> u128 {
         let time = self.time(tokens);
-        self.tag = self.tag.saturating_add(time);
+        self.pass(time);
         time
+    }
+
+    /// Charges so much virtual time.
+    pub(super) fn pass(&mut self, time: u128) {
+        self.tag = self.tag.saturating_add(time);
     }
 
     /// Gives back.
     pub(super) fn refund(&mut self, tokens: u64) {
+        self.give_back(self.time(tokens));
+    }
+
+    /// Gives so much virtual time back.
+    pub(super) fn give_back(&mut self, time: u128) {
         let lowest = self.floor.min(self.tag);
-        self.tag = self.tag.saturating_sub(self.time(tokens)).max(lowest);
+        self.tag = self.tag.saturating_sub(time).max(lowest);
     }
 }
 

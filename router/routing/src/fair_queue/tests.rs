@@ -35,15 +35,40 @@ struct Desk {
     flows: Vec<FlowId>,
     now: Instant,
     pushed: usize,
+    /// What each flow was charged in all, from which refunds are taken.
+    paid: Vec<Charge>,
 }
 
 impl Desk {
+    /// Each flow is another tenant's.
     fn new(flows: &[(Qos, Weight)]) -> Self {
+        let flows: Vec<_> = flows.iter().enumerate().map(|(place, (qos, weight))| (place, *qos, *weight)).collect();
+        Self::of(&flows)
+    }
+
+    /// Flows of these tenants.
+    fn of(flows: &[(usize, Qos, Weight)]) -> Self {
         let mut queue = FairQueue::new();
-        let name = |place: usize| Arc::from(format!("tenant-{place}"));
-        let flows = flows.iter().enumerate().map(|(place, (qos, weight))| queue.flow(&name(place), *qos, *weight));
-        let flows = flows.collect();
-        Self { queue, flows, now: start(), pushed: 0 }
+        let name = |tenant: usize| Arc::from(format!("tenant-{tenant}"));
+        let flows: Vec<_> =
+            flows.iter().map(|(tenant, qos, weight)| queue.flow(&name(*tenant), *qos, *weight)).collect();
+        let paid = vec![Charge::default(); flows.len()];
+        Self { queue, flows, now: start(), pushed: 0, paid }
+    }
+
+    fn charge(&mut self, flow: usize, session: u64, delta: i64) {
+        self.queue.charge(self.flows[flow], session, delta, &mut self.paid[flow]);
+    }
+
+    fn charge_flow(&mut self, flow: FlowId, session: u64, delta: i64) {
+        self.charge(self.place(flow), session, delta);
+    }
+
+    fn pop_of(&mut self, allowed: Allowed) -> Option<Popped<usize>> {
+        let popped = self.queue.pop(self.now, allowed)?;
+        let flow = self.place(popped.flow);
+        self.paid[flow] = self.paid[flow].and(popped.charged);
+        Some(popped)
     }
 
     fn silver(flows: usize) -> Self {
@@ -61,7 +86,7 @@ impl Desk {
     }
 
     fn pop(&mut self) -> Option<Popped<usize>> {
-        self.queue.pop(self.now, Allowed::ALL)
+        self.pop_of(Allowed::ALL)
     }
 
     /// The flow that is served next, by its place.
@@ -111,7 +136,10 @@ fn a_session_is_first_in_first_out_and_waiting_is_counted() {
     assert_eq!(desk.queue.waiting_of(desk.flows[0]), 5);
     desk.now += Duration::from_millis(30);
     let popped = desk.pop().expect("first");
-    assert_eq!((popped.item, popped.session, popped.charged, popped.waited), (0, 7, 10, Duration::from_millis(30)));
+    assert_eq!(
+        (popped.item, popped.session, popped.charged.tokens(), popped.waited),
+        (0, 7, 10, Duration::from_millis(30))
+    );
     assert_eq!(desk.drain(), [1, 2, 3, 4]);
     assert!(desk.queue.is_empty() && desk.pop().is_none());
     assert_eq!((desk.queue.waiting_of(desk.flows[0]), desk.sessions()), (0, 0));
@@ -158,7 +186,7 @@ fn one_that_comes_again_is_before_its_flow_and_costs_nothing() {
     while let Some(popped) = desk.pop() {
         if desk.place(popped.flow) == 0 {
             of_flow.push(popped.item);
-            charged.push(popped.charged);
+            charged.push(popped.charged.tokens());
         }
     }
     assert_eq!(of_flow, [7, 8, 1, 3, 5]);
@@ -182,9 +210,9 @@ fn charges_of_any_size_and_sign_break_nothing() {
         for flow in 0..2 {
             desk.push(flow, 1, u64::MAX);
             desk.push(flow, 2, 0);
-            desk.queue.charge(desk.flows[flow], 1, i64::MAX);
-            desk.queue.charge(desk.flows[flow], 9, i64::MIN);
-            desk.queue.charge(desk.flows[flow], 1, i64::MIN);
+            desk.charge(flow, 1, i64::MAX);
+            desk.charge(flow, 9, i64::MIN);
+            desk.charge(flow, 1, i64::MIN);
         }
         assert!(desk.pop().is_some());
     }
@@ -203,7 +231,7 @@ fn a_hundred_thousand_idle_sessions_leave_nothing_behind() {
         loop {
             let popped = desk.pop().expect("two wait");
             // What it has used beyond its estimate, while others wait.
-            desk.queue.charge(popped.flow, popped.session, 50);
+            desk.charge_flow(popped.flow, popped.session, 50);
             if popped.session != u64::MAX {
                 break;
             }

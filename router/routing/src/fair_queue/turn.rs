@@ -43,11 +43,51 @@ pub struct Popped<T> {
     pub flow: FlowId,
     /// The session within the flow.
     pub session: u64,
-    /// The tokens that flow and session were charged; what the request uses beyond or does not use
-    /// is told by [`FairQueue::charge`](super::FairQueue::charge).
-    pub charged: u64,
+    /// What flow and session were charged; what the request uses beyond or does not use is told by
+    /// [`FairQueue::charge`](super::FairQueue::charge).
+    pub charged: Charge,
     /// How long it waited.
     pub waited: Duration,
+}
+
+/// What a flow was charged for one exchange so far. What is given back of it is given back at what it cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Charge {
+    tokens: u64,
+    /// What they cost in virtual time. Tokens that were used while nobody waited cost nothing.
+    time: u128,
+}
+
+impl Charge {
+    pub(super) fn new(tokens: u64, time: u128) -> Self {
+        Self { tokens, time }
+    }
+
+    /// The tokens.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    pub(super) fn time(&self) -> u128 {
+        self.time
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { tokens: self.tokens.saturating_add(other.tokens), time: self.time.saturating_add(other.time) }
+    }
+
+    /// Takes out so many tokens, or all where there are fewer, at what they cost on average.
+    pub(super) fn take(&mut self, tokens: u64) -> Self {
+        let tokens = tokens.min(self.tokens);
+        let (all, part) = (u128::from(self.tokens.max(1)), u128::from(tokens));
+        // Neither product is too long: time per token is, and so is what remains, below 2^64.
+        let time = (self.time / all) * part + (self.time % all) * part / all;
+        (self.tokens, self.time) = (self.tokens - tokens, self.time - time);
+        Self { tokens, time }
+    }
 }
 
 /// A set of classes.

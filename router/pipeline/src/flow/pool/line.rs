@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use atp_core::Qos;
-use atp_routing::fair_queue::{Allowed, Ask, Popped, Turn as Charging};
+use atp_routing::fair_queue::{Allowed, Ask, Charge, Popped, Turn as Charging};
 use atp_routing::quantile::Quantiles;
 use atp_routing::share::{self, Idle, Phase};
 use atp_routing::{Drain, FairQueue};
@@ -219,7 +219,7 @@ impl Pool {
         match waiter.leave() {
             Left::Granted(grant) => Some(grant),
             Left::Gone => None,
-            Left::Waiting { ticket, charged } => {
+            Left::Waiting { ticket, mut charged } => {
                 let stood = match ticket {
                     Some(ticket) => line.queue.remove(ticket).is_some(),
                     None => line.held.take_if(|held| Arc::ptr_eq(held, waiter)).is_some(),
@@ -228,7 +228,8 @@ impl Pool {
                     line.light.retain(|light| !Arc::ptr_eq(light, waiter));
                     self.count_light(&line);
                     self.waits_no_more(&mut line, waiter, clock::now());
-                    self.charge_in(&mut line, &waiter.flow, waiter.session, -signed(charged));
+                    let back = -signed(charged.tokens());
+                    self.charge_in(&mut line, &waiter.flow, waiter.session, back, &mut charged);
                 }
                 None
             }
@@ -264,7 +265,7 @@ impl Pool {
         let mut opening = None;
         if let Some(held) = line.held.take() {
             match self.bind(&held, Idle::No, now) {
-                Ok(turn) => wakers.extend(self.grant(line, &held, turn, 0, now)),
+                Ok(turn) => wakers.extend(self.grant(line, &held, turn, Charge::default(), now)),
                 Err(until) => {
                     opening = until;
                     line.held = Some(held);
@@ -308,8 +309,9 @@ impl Pool {
             match self.bind(&waiter, Idle::Yes, now) {
                 Ok(turn) => {
                     line.queue.remove(ticket);
-                    let charged = if waiter.has_paid() { 0 } else { waiter.tokens };
-                    self.charge_in(line, &waiter.flow, waiter.session, signed(charged));
+                    let due = if waiter.has_paid() { 0 } else { waiter.tokens };
+                    let mut charged = Charge::default();
+                    self.charge_in(line, &waiter.flow, waiter.session, signed(due), &mut charged);
                     wakers.extend(self.grant(line, &waiter, turn, charged, now));
                 }
                 Err(_) => {
@@ -363,7 +365,7 @@ impl Pool {
         Err(opening)
     }
 
-    fn grant(&self, line: &mut Line, waiter: &Waiter, turn: Turn, charged: u64, now: Instant) -> Option<Waker> {
+    fn grant(&self, line: &mut Line, waiter: &Waiter, turn: Turn, charged: Charge, now: Instant) -> Option<Waker> {
         let waited = now.saturating_duration_since(waiter.since);
         line.waits.add(now, waited);
         line.counts.dequeued += 1;
@@ -372,7 +374,7 @@ impl Pool {
         if waiter.flow.qos == Qos::Gold {
             line.owed = line.owed.saturating_sub(1);
         }
-        waiter.flow.charged(self.nanos(now), charged as f64);
+        waiter.flow.charged(self.nanos(now), charged.tokens() as f64);
         self.waits_no_more(line, waiter, now);
         waiter.grant(turn, charged, waited)
     }

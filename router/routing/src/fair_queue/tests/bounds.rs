@@ -107,7 +107,7 @@ impl World {
         let (error, _) = self.pushed[popped.item];
         self.check_wait(flow, popped.item);
         let account = &mut self.accounts[flow];
-        account.charged += i128::from(popped.charged) * account.rate;
+        account.charged += i128::from(popped.charged.tokens()) * account.rate;
         account.wrong += i128::from(error.abs()) * account.rate;
         account.most_wrong = account.most_wrong.max(account.wrong);
         self.running.push(Run { flow, session: popped.session, error });
@@ -115,7 +115,7 @@ impl World {
 
     fn end(&mut self, which: usize) {
         let run = self.running.swap_remove(which);
-        self.desk.queue.charge(self.desk.flows[run.flow], run.session, run.error);
+        self.desk.charge(run.flow, run.session, run.error);
         let account = &mut self.accounts[run.flow];
         account.charged += i128::from(run.error) * account.rate;
         account.wrong -= i128::from(run.error.abs()) * account.rate;
@@ -212,13 +212,70 @@ proptest! {
             most = most.max(desk.queue.len() as u64);
             for _ in 0..pops {
                 let Some(popped) = desk.pop() else { break };
-                passed = if popped.session == u64::MAX { 0 } else { passed + popped.charged };
+                passed = if popped.session == u64::MAX { 0 } else { passed + popped.charged.tokens() };
                 if popped.session == u64::MAX {
                     desk.push(0, u64::MAX, own);
                     most = desk.queue.len() as u64;
                 }
                 prop_assert!(passed <= 3 * most * 200, "{passed} tokens of others, at most {most} waited");
             }
+        }
+    }
+}
+
+/// What a tenant does that may use all three classes as it likes, while two others always wait in one each.
+#[derive(Debug, Clone)]
+enum Trick {
+    Push {
+        class: usize,
+        cost: u64,
+    },
+    /// So many turns are given.
+    Turns(usize),
+}
+
+fn tricks(most: u64) -> impl Strategy<Value = Vec<Trick>> {
+    let push = (0usize..3, prop_oneof![1u64..20, 1u64..most]).prop_map(|(class, cost)| Trick::Push { class, cost });
+    prop::collection::vec(prop_oneof![3 => push, 2 => (1usize..8).prop_map(Trick::Turns)], 100..800)
+}
+
+proptest! {
+    #![proptest_config(config(200, 0x5bad_5eed))]
+
+    /// However it comes and goes: all its classes together get no more than its best class alone may, which is
+    /// what a tenant gets that always waits in that class, and what its requests are worth that overlap.
+    #[test]
+    fn a_tenant_of_several_classes_gets_no_more_than_its_best_class_would(
+        tricks in tricks(1_000),
+        best in 0usize..3,
+    ) {
+        let classes = &Qos::ALL[..=best];
+        let mut flows: Vec<_> = classes.iter().map(|qos| (0, *qos, Weight::ONE)).collect();
+        flows.push((1, Qos::ALL[best], Weight::ONE));
+        flows.push((2, Qos::Silver, Weight::ONE));
+        let mut desk = Desk::of(&flows);
+        let mut tokens = vec![0u64; flows.len()];
+        for flow in classes.len()..flows.len() {
+            desk.push(flow, 1, 50);
+            desk.push(flow, 1, 50);
+        }
+        for trick in tricks {
+            match trick {
+                Trick::Push { class, cost } => _ = desk.push(class % classes.len(), 1, cost),
+                Trick::Turns(turns) => {
+                    for _ in 0..turns {
+                        let popped = desk.pop().expect("two always wait");
+                        let flow = desk.place(popped.flow);
+                        tokens[flow] += popped.charged.tokens();
+                        if flow >= classes.len() {
+                            desk.push(flow, 1, 50);
+                        }
+                    }
+                }
+            }
+            let own: u64 = tokens[..classes.len()].iter().sum();
+            let bound = 3 * 1_000 * classes.len() as u64;
+            prop_assert!(own <= tokens[classes.len()] + bound, "{tokens:?}");
         }
     }
 }

@@ -24,12 +24,21 @@ impl Account {
     }
 
     fn add(&mut self, tokens: u64) -> u128 {
-        self.tag += u128::from(tokens) * self.rate;
-        u128::from(tokens) * self.rate
+        self.add_beside(tokens, (1, 1))
+    }
+
+    fn add_beside(&mut self, tokens: u64, (sum, most): (u128, u128)) -> u128 {
+        let time = u128::from(tokens) * (self.rate * sum / most);
+        self.tag += time;
+        time
     }
 
     fn give_back(&mut self, tokens: u64) {
-        let to = self.tag.saturating_sub(u128::from(tokens) * self.rate);
+        self.give_time_back(u128::from(tokens) * self.rate);
+    }
+
+    fn give_time_back(&mut self, time: u128) {
+        let to = self.tag.saturating_sub(time);
         // Not below the floor, and never upwards.
         self.tag = if to >= self.floor { to } else { self.floor.min(self.tag) };
     }
@@ -46,8 +55,12 @@ struct Session {
 
 #[derive(Debug)]
 struct Flow {
+    tenant: usize,
     qos: Qos,
     account: Account,
+    longest: u128,
+    /// Tokens that it was charged in all, and what they cost.
+    paid: (u128, u128),
     seq: u64,
     again: Vec<usize>,
     sessions: BTreeMap<u64, Session>,
@@ -144,9 +157,12 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub(super) fn new(flows: &[(Qos, Weight)]) -> Self {
-        let flows = flows.iter().map(|(qos, weight)| Flow {
+    pub(super) fn new(flows: &[(usize, Qos, Weight)]) -> Self {
+        let flows = flows.iter().map(|(tenant, qos, weight)| Flow {
+            tenant: *tenant,
             qos: *qos,
+            longest: 0,
+            paid: (0, 0),
             account: Account { rate: flow_rate(*weight, *qos).into(), ..Account::default() },
             seq: 0,
             again: Vec::new(),
@@ -207,6 +223,7 @@ impl Model {
         let flow = candidates.min_by_key(|flow| (self.start(*flow), self.flows[*flow].seq))?;
         let start = self.start(flow);
         self.seq += 1;
+        let beside = self.beside(flow);
         let of = &mut self.flows[flow];
         let (number, cost) = if of.again.is_empty() {
             let (number, cost, _) = of.pop(self.seq);
@@ -215,8 +232,8 @@ impl Model {
             (of.again.remove(0), 0)
         };
         of.seq = self.seq;
-        let time = of.account.add(cost);
         let qos = of.qos;
+        let time = self.pay(flow, cost, beside);
         self.clock = self.clock.max(least);
         if start > least {
             let same = self.backlogged().into_iter().filter(|flow| self.flows[*flow].qos == qos);
@@ -250,25 +267,59 @@ impl Model {
     }
 
     pub(super) fn charge(&mut self, flow: usize, name: u64, delta: i64) {
-        let tokens = delta.unsigned_abs();
+        let mut tokens = delta.unsigned_abs();
         let backlogged = self.backlogged();
         if delta < 0 {
-            self.flows[flow].account.give_back(tokens);
+            let of = &mut self.flows[flow];
+            let (all, cost) = of.paid;
+            tokens = tokens.min(all as u64);
+            let back = cost * u128::from(tokens) / all.max(1);
+            of.paid = (all - u128::from(tokens), cost - back);
+            of.account.give_time_back(back);
             self.note(flow);
-        } else if backlogged.is_empty() {
+            self.flows[flow].charge(name, -(tokens as i64));
             return;
-        } else if backlogged.contains(&flow) {
-            let time = self.flows[flow].account.add(tokens);
+        } else if backlogged.is_empty() {
+            self.flows[flow].paid.0 += u128::from(tokens);
+            return;
+        }
+        let beside = self.beside(flow);
+        if backlogged.contains(&flow) {
+            let time = self.pay(flow, tokens, beside);
             self.note(flow);
             if backlogged.len() == 1 {
                 self.clock += time;
             }
         } else {
             self.lift(flow, self.level());
-            self.flows[flow].account.add(tokens);
+            self.pay(flow, tokens, beside);
             self.note(flow);
         }
         self.flows[flow].charge(name, delta);
+    }
+
+    fn pay(&mut self, flow: usize, tokens: u64, beside: (u128, u128)) -> u128 {
+        let of = &mut self.flows[flow];
+        let time = of.account.add_beside(tokens, beside);
+        of.longest = of.longest.max(time);
+        of.paid = (of.paid.0 + u128::from(tokens), of.paid.1 + time);
+        time
+    }
+
+    /// The factors of the tenant's classes in use, their sum and the largest.
+    fn beside(&mut self, flow: usize) -> (u128, u128) {
+        let longest = self.flows[flow].longest;
+        let used = |place: &usize| {
+            let other = &self.flows[*place];
+            let recent = other.account.tag + longest > self.clock + self.shift_of(*place);
+            other.tenant == self.flows[flow].tenant && (*place == flow || other.len() > 0 || recent)
+        };
+        let used: Vec<u128> =
+            (0..self.flows.len()).filter(used).map(|place| self.flows[place].qos.factor().into()).collect();
+        if used.len() == 1 {
+            self.flows[flow].longest = 0;
+        }
+        (used.iter().sum(), used.into_iter().max().unwrap_or(1))
     }
 
     fn backlogged(&self) -> Vec<usize> {

@@ -54,12 +54,14 @@ fn events() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn flows() -> impl Strategy<Value = Vec<(Qos, Weight)>> {
-    let weights = prop_oneof![Just(1_000u32), 100u32..5_000];
-    prop::collection::vec(
-        (0usize..3, weights).prop_map(|(qos, thousandths)| (Qos::ALL[qos], weight(thousandths))),
-        FLOWS,
-    )
+/// Of three tenants, each in up to three classes.
+fn flows() -> impl Strategy<Value = Vec<(usize, Qos, Weight)>> {
+    let weights = prop::collection::vec(prop_oneof![Just(1_000u32), 100u32..5_000], FLOWS);
+    let places = prop::sample::subsequence((0..9usize).collect::<Vec<_>>(), FLOWS);
+    (places, weights).prop_map(|(places, weights)| {
+        let flow = |(place, thousandths): (usize, u32)| (place / 3, Qos::ALL[place % 3], weight(thousandths));
+        places.into_iter().zip(weights).map(flow).collect()
+    })
 }
 
 /// Both halves, and the tickets given so far.
@@ -78,8 +80,8 @@ impl Pair {
                 tickets.push(desk.ask(flow, session, cost, turn));
             }
             Event::Pop(allowed) => {
-                let popped = desk.queue.pop(desk.now, allowed);
-                assert_eq!(popped.map(|popped| (popped.item, popped.charged)), model.pop(allowed));
+                let popped = desk.pop_of(allowed);
+                assert_eq!(popped.map(|popped| (popped.item, popped.charged.tokens())), model.pop(allowed));
             }
             Event::Remove(_) if tickets.is_empty() => {}
             Event::Remove(ref which) => {
@@ -88,7 +90,7 @@ impl Pair {
                 assert_eq!(removed, model.remove(number).then_some(number));
             }
             Event::Charge { flow, session, delta } => {
-                desk.queue.charge(desk.flows[flow], session, delta);
+                desk.charge(flow, session, delta);
                 model.charge(flow, session, delta);
             }
             Event::Weigh { flow, weight: thousandths } => {
@@ -121,7 +123,7 @@ proptest! {
         flows in flows(),
         events in prop::collection::vec(events(), 1..200),
     ) {
-        let mut pair = Pair { desk: Desk::new(&flows), model: Model::new(&flows), tickets: Vec::new() };
+        let mut pair = Pair { desk: Desk::of(&flows), model: Model::new(&flows), tickets: Vec::new() };
         for event in events {
             pair.happen(&event);
         }

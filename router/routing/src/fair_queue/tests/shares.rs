@@ -14,7 +14,7 @@ fn shares(desk: &mut Desk, turns: usize, costs: &[u64]) -> Vec<u64> {
     for _ in 0..turns {
         let popped = desk.pop().expect("all wait");
         let flow = desk.place(popped.flow);
-        tokens[flow] += popped.charged;
+        tokens[flow] += popped.charged.tokens();
         desk.push(flow, 1, costs.next().expect("costs"));
     }
     tokens
@@ -71,8 +71,8 @@ fn sessions_of_a_tenant_share_equally_or_by_their_weights() {
     let mut tokens = [0; 4];
     for _ in 0..50_000 {
         let popped = desk.pop().expect("all wait");
-        tokens[popped.session as usize] += popped.charged;
-        desk.push(0, popped.session, popped.charged);
+        tokens[popped.session as usize] += popped.charged.tokens();
+        desk.push(0, popped.session, popped.charged.tokens());
     }
     for session in [1, 2] {
         assert!(tokens[0].abs_diff(tokens[session]) <= 1_000 + costs[session], "{tokens:?}");
@@ -116,7 +116,7 @@ fn what_is_used_alone_is_free() {
     }
     desk.turn();
     // It runs far beyond its estimate, and nobody else minds.
-    desk.queue.charge(desk.flows[0], 1, 1_000_000);
+    desk.charge(0, 1, 1_000_000);
     for _ in 0..10 {
         desk.push(1, 1, 100);
     }
@@ -124,7 +124,7 @@ fn what_is_used_alone_is_free() {
     assert_eq!(turns.iter().filter(|flow| **flow == 0).count(), 5, "{turns:?}");
     // And when nobody waits at all.
     desk.drain();
-    desk.queue.charge(desk.flows[0], 1, 1_000_000);
+    desk.charge(0, 1, 1_000_000);
     desk.push(1, 1, 100);
     desk.push(0, 1, 100);
     desk.push(0, 1, 100);
@@ -139,7 +139,7 @@ fn what_is_used_while_others_wait_is_paid_for() {
         desk.push(1, 1, 100);
     }
     // A stream of a flow in which nothing waits.
-    desk.queue.charge(desk.flows[0], 1, 5_000);
+    desk.charge(0, 1, 5_000);
     for _ in 0..100 {
         desk.push(0, 1, 100);
     }
@@ -163,11 +163,11 @@ fn wrong_estimates_do_not_change_the_shares() {
         let popped = desk.pop().expect("all wait");
         let flow = desk.place(popped.flow);
         desk.push(flow, 1, estimates[flow]);
-        running.push_back((popped.flow, popped.session, 100 - popped.charged as i64));
+        running.push_back((popped.flow, popped.session, 100 - popped.charged.tokens() as i64));
         used[flow] += 100;
         if running.len() > 16 {
             let (flow, session, error) = running.pop_front().expect("more than sixteen");
-            desk.queue.charge(flow, session, error);
+            desk.charge_flow(flow, session, error);
         }
     }
     // Sixteen in flight at once, each wrong by at most 900.
@@ -201,7 +201,7 @@ fn a_reserve_is_shared_by_weight_for_any_length_of_time() {
     let mut tokens = [0; 2];
     for _ in 0..8_000 {
         let popped = desk.queue.pop(desk.now, Allowed::only(Qos::Gold)).expect("gold waits");
-        tokens[desk.place(popped.flow)] += popped.charged;
+        tokens[desk.place(popped.flow)] += popped.charged.tokens();
     }
     assert!(tokens[0].abs_diff(3 * tokens[1]) <= 40, "{tokens:?}");
 }
@@ -250,8 +250,81 @@ fn what_was_estimated_too_high_while_alone_is_not_paid_back_by_who_comes_later()
         desk.push(1, 1, 1_000);
     }
     for _ in 0..16 {
-        desk.queue.charge(desk.flows[0], 1, -900);
+        desk.charge(0, 1, -900);
     }
     let turns: Vec<_> = (0..10).map(|_| desk.turn()).collect();
     assert_eq!(turns.iter().filter(|flow| **flow == 1).count(), 5, "{turns:?}");
+}
+
+/// Tokens per flow over so many turns, all kept waiting.
+fn split(flows: &[(usize, Qos, Weight)], turns: usize) -> Vec<u64> {
+    shares(&mut Desk::of(flows), turns, &[100])
+}
+
+#[test]
+fn a_tenant_of_several_classes_has_the_weight_of_its_best_and_divides_it_by_their_factors() {
+    let one = Weight::ONE;
+    let all = Qos::ALL.map(|qos| (0, qos, one));
+    for (other, best) in [(Qos::Gold, 1), (Qos::Silver, 3)] {
+        // The other tenant is of one class, and has by its weight what the first one's best class is worth.
+        let flows = [all[0], all[1], all[2], (1, other, Weight::new(if best == 1 { 1.0 } else { 5.0 / 3.0 }).unwrap())];
+        let tokens = split(&flows, 18_000);
+        let own: u64 = tokens[..3].iter().sum();
+        assert!(own.abs_diff(tokens[3]) <= 2_000, "{tokens:?}");
+        for (class, factor) in [(0, 1), (1, 3), (2, 5)] {
+            assert!(tokens[class].abs_diff(own * factor / 9) <= 600, "{tokens:?}");
+        }
+    }
+    // A class alone is worth what it was.
+    let tokens = split(&[(0, Qos::Gold, one), (1, Qos::Bronze, one)], 6_000);
+    assert!(tokens[0].abs_diff(5 * tokens[1]) <= 600, "{tokens:?}");
+}
+
+#[test]
+fn what_is_given_back_is_given_back_at_what_it_cost() {
+    let flows = [(0, Qos::Gold, Weight::ONE), (0, Qos::Bronze, Weight::ONE), (1, Qos::Gold, Weight::ONE)];
+    let mut desk = Desk::of(&flows);
+    let ahead = |desk: &Desk| desk.queue.flows().next().expect("three flows").ahead;
+    for flow in [0, 2] {
+        desk.push(flow, 1, 100);
+    }
+    let (before, mut paid) = (ahead(&desk), Charge::default());
+    desk.queue.charge(desk.flows[0], 1, 5_000, &mut paid);
+    assert_eq!(ahead(&desk) - before, 5_000, "alone a token counts once");
+    let bronze = desk.push(1, 1, 100);
+    desk.queue.charge(desk.flows[0], 1, 5_000, &mut paid);
+    // Rates are whole numbers: a token less is rounding.
+    assert!((10_999..=11_000).contains(&(ahead(&desk) - before)), "beside bronze a fifth more");
+    desk.queue.remove(bronze);
+    desk.queue.charge(desk.flows[0], 1, -5_000, &mut paid);
+    assert!((5_499..=5_500).contains(&(ahead(&desk) - before)) && paid.tokens() == 5_000, "half of it");
+    desk.queue.charge(desk.flows[0], 1, -9_000, &mut paid);
+    assert_eq!((ahead(&desk), paid), (before, Charge::default()), "and no more than all of it");
+}
+
+#[test]
+fn who_uses_classes_in_turn_gains_nothing() {
+    // Gold asks for much at once. Silver comes only when it is not in use, and never waits when gold is charged.
+    let flows = [(0, Qos::Gold, Weight::ONE), (0, Qos::Silver, Weight::ONE), (1, Qos::Gold, Weight::ONE)];
+    let mut desk = Desk::of(&flows);
+    let (mut tokens, mut since) = ([0u64; 3], 0);
+    for flow in [0, 2] {
+        (0..2).for_each(|_| _ = desk.push(flow, 1, if flow == 0 { 10_000 } else { 100 }));
+    }
+    for _ in 0..100_000 {
+        let popped = desk.pop().expect("two wait");
+        let flow = desk.place(popped.flow);
+        tokens[flow] += popped.charged.tokens();
+        since = if flow == 0 { 0 } else { since + 1 };
+        if flow != 1 {
+            desk.push(flow, 1, popped.charged.tokens());
+        }
+        // In the first half of what gold was charged, so that it is over before gold's next turn.
+        if since < 50 && desk.queue.waiting_of(desk.flows[1]) == 0 {
+            desk.push(1, 1, 10);
+        }
+    }
+    let own = tokens[0] + tokens[1];
+    assert!(own <= tokens[2] + tokens[2] / 50, "{tokens:?}");
+    assert!(tokens[1] > 10_000, "{tokens:?}");
 }
