@@ -200,7 +200,11 @@ impl<'a> Walker<'a> {
             if !self.fits(target) || self.is_closed(target, at.unwrap_or(now), now) {
                 continue;
             }
-            if self.works(target, failed) || shared.budget.withdraw(&self.retries.budget, now) {
+            if self.works(target, failed) {
+                shared.budget.note(now);
+                return Some(NextTry { target, at });
+            }
+            if shared.budget.withdraw(&self.retries.budget, now) {
                 return Some(NextTry { target, at });
             }
             shared.metrics.budget_exhausted.inc();

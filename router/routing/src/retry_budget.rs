@@ -1,7 +1,7 @@
 //! Whether the whole gateway can afford another try.
 //!
-//! Retries may be at most a share of the requests of the last ten seconds, plus a small floor for a
-//! gateway with little traffic. In a total outage every request wants a retry, and the budget turns
+//! Retries may be at most a share of the requests of the last ten seconds, or a small floor where a
+//! gateway has little traffic. In a total outage every request wants a retry, and the budget turns
 //! a multiplication by the number of tries into one by `1 + ratio`.
 //!
 //! The form is that of Finagle's `RetryBudget` (K. Oliver, "Retry Budgets", 2016; also in
@@ -9,7 +9,9 @@
 //! in ten slots of one second, and withdrawals per retry. The ratio is smaller than Finagle's 20 %,
 //! because a try of a language model costs more than a remote call; the floor is a number per window
 //! as in Envoy's `min_retry_concurrency`, because a floor per second that is as generous as
-//! Finagle's would let a small outage be doubled.
+//! Finagle's would let a small outage be doubled. It is no addition to the share: with 20 requests a second it would be half
+//! as much again. And a try elsewhere that costs nothing because that target is not known to fail counts as well: when all
+//! targets fail at once, every request under way has one.
 
 /// How many one-second slots are counted together.
 pub const SLOTS: usize = 10;
@@ -24,7 +26,7 @@ pub struct RetryBudget {
 }
 
 impl Default for RetryBudget {
-    /// 10 % and 10 retries per 10 s.
+    /// 10 %, or 10 retries per 10 s if that is more.
     fn default() -> Self {
         Self { per_mille: 100, floor: 10 }
     }
@@ -40,7 +42,7 @@ impl RetryBudget {
             requests += u64::from(slot.requests);
             retries += u64::from(slot.retries);
         }
-        let allowed = u64::from(self.floor) + requests * u64::from(self.per_mille) / 1_000;
+        let allowed = u64::from(self.floor).max(requests * u64::from(self.per_mille) / 1_000);
         allowed.saturating_sub(retries)
     }
 }

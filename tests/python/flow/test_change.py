@@ -89,8 +89,8 @@ async def test_capacity_that_halves_and_comes_back_is_found_again(tmp_path, two)
         assert goodput >= 0.6 and refused <= 0.1, (slots, found)
 
 
-#: Retries that are allowed whatever the traffic, and tries of a target of which it is not known yet that it fails.
-FLOOR = 80
+#: Retries that are allowed in the first ten seconds, before there are requests to take a tenth of.
+FLOOR = 10
 
 
 @pytest.mark.parametrize("status", [500, 503])

@@ -38,6 +38,13 @@ impl Budget {
         self.0.change(Slot::place(second), take)
     }
 
+    /// Counts a try that costs nothing, because its target is not known to fail: those that do cost are fewer then.
+    pub(crate) fn note(&self, now: Instant) {
+        let second = self.0.second(now);
+        let note = |word: u64| Some(Slot::from_word(word).at(second).with_retry().to_word());
+        self.0.change(Slot::place(second), note);
+    }
+
     /// How many retries are left.
     pub(crate) fn balance(&self, budget: &RetryBudget, now: Instant) -> u64 {
         self.sum(budget, self.0.second(now))

@@ -199,12 +199,31 @@ async fn a_total_outage_is_not_multiplied() {
         let (rate, seconds) = (100, 50);
         assert_eq!(load(&house, rate, seconds).await, 0);
         let tries: usize = providers.iter().map(|provider| provider.calls()).sum();
-        // A tenth of the requests, the floor once per ten seconds, and the first way round.
-        let bound = rate * seconds + rate * seconds / 10 + floor * seconds / 10 + targets;
+        // A tenth of the requests, the floor once, before there are any, and the first way round.
+        let bound = rate * seconds + rate * seconds / 10 + floor + targets;
         assert!(tries <= bound as usize, "{tries} tries for {} requests", rate * seconds);
         assert!(house.metric("atp_retry_budget_exhausted_total", &[]) > 0.0);
         house.closed((rate * seconds) as usize);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_is_called_overload_is_not_multiplied_either() {
+    let busy = || Error::provider(ErrorKind::ProviderOverloaded, "busy");
+    let [one, two] = ["one", "two"].map(|name| Scripted::new(name, vec![Play::Fail(SECOND / 10, busy())]));
+    let house = House::new(&[&one, &two], &eager(vec![model("m", &[&one, &two])], 10));
+    // Whoever is asked so much at once is asked twice by each, before the first has failed.
+    let mut asked = 0;
+    for _ in 0..40 {
+        let calls = (0..16).map(|_| house.pipeline.call(chat("m"))).collect();
+        assert!(all(calls).await.iter().all(Result::is_err));
+        asked += 16;
+        tokio::time::advance(SECOND / 2).await;
+    }
+    let tries = one.calls() + two.calls();
+    // The floor once, before there are any requests to take a tenth of.
+    assert!(tries as f64 <= 1.1 * f64::from(asked) + 10.0, "{tries} tries for {asked} requests");
+    house.closed(asked as usize);
 }
 
 #[tokio::test(start_paused = true)]
