@@ -299,10 +299,16 @@ impl Control {
         let (now_ns, began_ns) = (self.nanos(now), self.nanos(sample.began));
         let pause = matches!(sample.verdict, Verdict::Overloaded { pause: Some(_) });
         let named = if pause { Named::Pause } else { Named::Nothing };
-        let told = if pause || self.rate.is_empty(now_ns) { Told::Rate } else { Told::Nothing };
+        let limit = self.window.limit();
+        let told = if pause || self.rate.is_empty(now_ns) {
+            Told::Rate
+        } else if self.window.hears_whole() && self.blame.is_edge(sample.in_flight, limit) {
+            Told::Edge
+        } else {
+            Told::Nothing
+        };
         let paced = self.rate.paced(now_ns);
-        if told == Told::Rate || paced == Paced::OneByOne {
-            let limit = self.window.limit();
+        if told != Told::Nothing || paced == Paced::OneByOne {
             self.blame.refused(seconds(now_ns), seconds(began_ns), sample.in_flight, limit, told);
         }
         let cut = self.blame.cut(seconds(now_ns), paced, told);

@@ -237,6 +237,12 @@ impl Window {
         self.late.is_queue()
     }
 
+    /// Whether it is known by whole answers, of which a line shows little.
+    #[must_use]
+    pub fn hears_whole(&self) -> bool {
+        self.kinds.heard() == Kind::Whole
+    }
+
     /// Cuts by overload so far.
     #[must_use]
     pub fn cuts(&self) -> u64 {
@@ -443,7 +449,7 @@ impl Window {
             self.step = 1.0;
             return self.pulse(at, Pulse::above(self.limit, at));
         }
-        let step = self.step.min((self.limit * FASTEST).max(1.0));
+        let step = self.curve.step(self.limit, self.step.min((self.limit * FASTEST).max(1.0)));
         self.set(self.curve.bound(at, self.limit + step).max(self.limit));
         self.step = (self.step * 2.0).min(f64::from(self.rules.max));
         self.grown = at;

@@ -8,6 +8,11 @@ const CUTS: [f64; 3] = [0.9, 0.7, 0.5];
 /// A cut within so many seconds of the last one belongs to its streak.
 const STREAK: f64 = 3.0;
 
+/// Shares of the top that are about the top.
+const NEAR: [f64; 2] = [0.95, 1.1];
+/// There it grows by at most this share at once.
+const CAREFUL: f64 = 1.0 / 32.0;
+
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Curve {
     top: f64,
@@ -37,6 +42,19 @@ impl Curve {
     /// Lets it grow as if it had not been refused; the time of the cut is kept.
     pub(super) fn forget(&mut self) {
         self.top = f64::INFINITY;
+    }
+
+    /// How far a window may grow at once: by little where it was refused last, because all that is too much there is
+    /// refused in the same moment.
+    pub(super) fn step(&self, limit: f64, step: f64) -> f64 {
+        let [from, to] = NEAR.map(|share| self.top * share);
+        if limit < from {
+            step.min((from - limit).max(1.0))
+        } else if limit < to {
+            step.min((limit * CAREFUL).max(1.0))
+        } else {
+            step
+        }
     }
 
     /// `limit`, or what the curve allows at `at`.
