@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use atp_adapters::remote::host::{Estimate, Estimates};
+use atp_core::port::Reading;
 use atp_core::{Exchange, Price, Qos, Usage};
 use atp_dialects::openai::features;
 use atp_routing::estimate::{Ask, Estimator};
@@ -58,7 +59,7 @@ impl Learned {
 }
 
 fn ask(exchange: &Exchange) -> Ask {
-    let features = features::features(exchange);
+    let features = features::features(exchange, Reading::Estimate);
     let fields = &exchange.fields;
     Ask::new(&features, task::cluster(&features, None), fields.max_tokens, fields.n.unwrap_or(1))
 }
