@@ -376,6 +376,7 @@ impl Route {
             cache: self.cache.clone(),
             flows: self.flows.iter().map(|_| OnceLock::new()).collect(),
             known: Arc::clone(&self.known),
+            status: self.status,
             scopes: self.scopes.clone(),
             total: self.total,
             metrics: self.metrics.clone(),
