@@ -24,6 +24,7 @@ const WIRELESS: &[&str] = &["hyper", "hyper-util", "h2", "rustls", "tokio-rustls
 pub(crate) const ROOMS: &[Room] = &[
     Room { name: "atp-proto", folder: "proto", may: &[], never: PURE },
     Room { name: "atp-core", folder: "router/core", may: &[], never: PURE },
+    Room { name: "atp-privacy", folder: "router/privacy", may: &[], never: PURE },
     Room { name: "atp-dialects", folder: "router/dialects", may: &["atp-core"], never: PURE },
     Room { name: "atp-routing", folder: "router/routing", may: &["atp-core"], never: PURE },
     Room { name: "atp-pipeline", folder: "router/pipeline", may: &["atp-core", "atp-routing"], never: WIRELESS },
@@ -36,7 +37,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room {
         name: "atp-adapters",
         folder: "adapters",
-        may: &["atp-core", "atp-dialects", "atp-proto"],
+        may: &["atp-core", "atp-privacy", "atp-dialects", "atp-proto"],
         never: &["rusqlite"],
     },
     Room { name: "atp-store", folder: "router/store", may: &["atp-core"], never: &["hyper", "hyper-util"] },
@@ -48,6 +49,7 @@ pub(crate) const ROOMS: &[Room] = &[
         may: &[
             "atp-proto",
             "atp-core",
+            "atp-privacy",
             "atp-dialects",
             "atp-routing",
             "atp-pipeline",
