@@ -78,6 +78,9 @@ fn hint(code: Option<&str>, status: u16, retry_after: Option<&str>) -> Option<St
     let by_code = code.and_then(|code| match code {
         "authentication_failed" => Some(KEY),
         "permission_denied" => Some("this key may not do that; ask whoever keeps the router's `keys`"),
+        "policy_denied" => {
+            Some("the model may not be told what the request holds; take that out, or ask another model with -m")
+        }
         "model_not_found" => Some(MODELS),
         "prompt_too_large" => {
             Some("shorten the prompt, or raise `limits.max_prompt_chars` in the router's configuration")

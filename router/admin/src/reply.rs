@@ -53,7 +53,7 @@ fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::InvalidRequest => StatusCode::BAD_REQUEST,
         ErrorKind::Validation => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorKind::Authentication => StatusCode::UNAUTHORIZED,
-        ErrorKind::Permission => StatusCode::FORBIDDEN,
+        ErrorKind::Permission | ErrorKind::PolicyDenied => StatusCode::FORBIDDEN,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Authentication,
     /// The key is known and may not do this.
     Permission,
+    /// The request holds, or asks for, what a policy does not let pass.
+    PolicyDenied,
     /// No route of this name exists.
     NotFound,
     /// The route exists, the method does not.
@@ -77,11 +79,12 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, for catalogues and tests.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::InvalidRequest,
         Self::Validation,
         Self::Authentication,
         Self::Permission,
+        Self::PolicyDenied,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::ModelNotFound,
@@ -123,6 +126,7 @@ impl ErrorKind {
             Self::Validation => "validation_error",
             Self::Authentication => "authentication_failed",
             Self::Permission => "permission_denied",
+            Self::PolicyDenied => "policy_denied",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::ModelNotFound => "model_not_found",

@@ -32,6 +32,7 @@ fn row(kind: ErrorKind, side: Side) -> Row {
         ErrorKind::Validation => ("validation_error", StatusCode::UNPROCESSABLE_ENTITY),
         ErrorKind::Authentication => ("authentication_failed", StatusCode::UNAUTHORIZED),
         ErrorKind::Permission => ("permission_denied", StatusCode::FORBIDDEN),
+        ErrorKind::PolicyDenied => ("policy_denied", StatusCode::FORBIDDEN),
         ErrorKind::NotFound => ("not_found", StatusCode::NOT_FOUND),
         ErrorKind::ModelNotFound => ("model_not_found", StatusCode::NOT_FOUND),
         ErrorKind::PromptTooLarge => ("prompt_too_large", StatusCode::PAYLOAD_TOO_LARGE),
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     /// The taxonomy, as it is published.
-    const TAXONOMY: [&str; 15] = [
+    const TAXONOMY: [&str; 16] = [
         "prompt_too_large",
         "no_models_available",
         "rate_limited",
@@ -115,6 +116,7 @@ mod tests {
         "internal_error",
         "authentication_failed",
         "permission_denied",
+        "policy_denied",
         "invalid_request",
         "model_not_found",
         "configuration_error",

@@ -39,7 +39,7 @@ fn status_of(kind: ErrorKind, side: Side) -> StatusCode {
         ErrorKind::InvalidRequest | ErrorKind::ProviderRejected => StatusCode::BAD_REQUEST,
         ErrorKind::Validation => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorKind::Authentication => StatusCode::UNAUTHORIZED,
-        ErrorKind::Permission => StatusCode::FORBIDDEN,
+        ErrorKind::Permission | ErrorKind::PolicyDenied => StatusCode::FORBIDDEN,
         ErrorKind::NotFound | ErrorKind::ModelNotFound => StatusCode::NOT_FOUND,
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::PromptTooLarge | ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -66,7 +66,7 @@ fn status_of(kind: ErrorKind, side: Side) -> StatusCode {
 /// OpenAI's `type` for errors that are not a provider's own.
 fn type_of(kind: ErrorKind, side: Side) -> &'static str {
     match kind {
-        ErrorKind::Permission => "permission_error",
+        ErrorKind::Permission | ErrorKind::PolicyDenied => "permission_error",
         ErrorKind::BudgetDenied => QUOTA,
         ErrorKind::RateLimited | ErrorKind::Backpressure | ErrorKind::ProviderOverloaded => "rate_limit_error",
         ErrorKind::TimeoutConnect | ErrorKind::TimeoutFirstByte | ErrorKind::TimeoutIdle | ErrorKind::TimeoutTotal => {

@@ -270,6 +270,7 @@ fn every_kind_has_its_status() {
         (ErrorKind::Validation, 422),
         (ErrorKind::Authentication, 401),
         (ErrorKind::Permission, 403),
+        (ErrorKind::PolicyDenied, 403),
         (ErrorKind::ModelNotFound, 404),
         (ErrorKind::MethodNotAllowed, 405),
         (ErrorKind::RequestTimeout, 408),
