@@ -83,6 +83,16 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
+/// Where the elements of `bytes` stand, which may start with white space; in order. After an error there is nothing
+/// more.
+pub(crate) fn places(bytes: &[u8]) -> impl Iterator<Item = Result<Range<usize>, Malformed>> + '_ {
+    let mut items = Items::new(bytes, b'[', b']');
+    std::iter::from_fn(move || {
+        let place = items.start()?.and_then(|start| items.value(start));
+        items.settle(place)
+    })
+}
+
 /// What both walks share: the brackets and the commas.
 struct Items<'a> {
     bytes: &'a [u8],

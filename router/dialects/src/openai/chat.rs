@@ -25,7 +25,7 @@ use transcript::Transcript;
 
 pub use ask::{Delivery, Question};
 pub use prefill::{Prefill, continued};
-pub(super) use reader::finish_reason;
+pub(in crate::openai) use reader::finish_reason;
 pub use reply::read_reply;
 pub use said::{Said, said};
 pub use transcript::Echo;
