@@ -30,7 +30,7 @@ use crate::money::Money;
 use crate::plan::known::Known;
 use crate::plan::lives::Lives;
 use crate::plan::{Asked, Choice};
-use crate::snapshot::{MidStream, Model, OnDisconnect, Queue, RawProvider, Retries, Snapshot, Target};
+use crate::snapshot::{MidStream, Model, OnDisconnect, QosByName, Queue, RawProvider, Retries, Snapshot, Target};
 use crate::view::FlowView;
 
 /// Who is told to own a route.
@@ -83,6 +83,8 @@ pub(crate) struct Route {
     status: Status,
     /// The labels of the data that it may see.
     pub(crate) scopes: Box<[Arc<str>]>,
+    /// The highest class that it is served with.
+    most: Option<QosByName>,
     /// The shortest total of its lanes.
     pub(crate) total: Duration,
     pub(crate) metrics: RouteMetrics,
@@ -328,6 +330,7 @@ impl Route {
             queue: model.queue,
             hedge: model.hedge.as_ref().map(|hedge| Arc::new(Hedging::new(hedge, clock::now()))),
             total: totals.min().unwrap_or(Timeouts::default().total),
+            most: model.qos.clone(),
             ..Self::bare(pool, lanes, tenants, metrics)
         }
     }
@@ -354,6 +357,7 @@ impl Route {
             known: Known::new(clock::now()),
             status: Status::default(),
             scopes: Box::default(),
+            most: None,
             total: Timeouts::default().total,
             warned_price: Arc::default(),
             warned_usage: Arc::default(),
@@ -378,6 +382,7 @@ impl Route {
             known: Arc::clone(&self.known),
             status: self.status,
             scopes: self.scopes.clone(),
+            most: self.most.clone(),
             total: self.total,
             metrics: self.metrics.clone(),
             warned_price: Arc::clone(&self.warned_price),
@@ -389,6 +394,13 @@ impl Route {
     /// Where the model stands in its life.
     pub(crate) fn phase(&self) -> Status {
         self.known.status().unwrap_or(self.status)
+    }
+
+    /// The class that an exchange is served with here: its own, or the highest that the model is served with.
+    pub(crate) fn class(&self, exchange: &Exchange, star: Option<&Range<usize>>) -> Qos {
+        let Some(most) = &self.most else { return exchange.qos };
+        let matched = star.and_then(|star| exchange.model.get(star.clone())).unwrap_or_default();
+        most(matched).map_or(exchange.qos, |most| most.min(exchange.qos))
     }
 
     /// The flow of the caller's tenant and this class.

@@ -5,6 +5,7 @@
 //! its caller's patience and its total allow, or is refused at once with an honest time to come back.
 
 use std::future::poll_fn;
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,13 +34,15 @@ pub(crate) struct Bounds {
     pub(crate) deadline: Instant,
     /// The longest wait.
     pub(crate) max_wait: Duration,
+    /// The class it is served with.
+    class: Qos,
 }
 
 impl Bounds {
     /// The bounds of an exchange that came to the queue at `now`.
-    pub(crate) fn new(route: &Route, exchange: &Exchange, now: Instant) -> Self {
+    pub(crate) fn new(route: &Route, star: Option<&Range<usize>>, exchange: &Exchange, now: Instant) -> Self {
         let total = exchange.patience.map_or(route.total, |patience| patience.min(route.total));
-        Self { deadline: now + total, max_wait: route.queue.max_wait }
+        Self { deadline: now + total, max_wait: route.queue.max_wait, class: route.class(exchange, star) }
     }
 
     /// Until when who comes at `now` may wait.
@@ -58,19 +61,19 @@ pub(crate) async fn turn(
     bounds: Bounds,
     now: Instant,
 ) -> Result<usize, Error> {
-    let flow = route.flow(&live.tenants, &exchange.caller, exchange.qos);
+    let flow = route.flow(&live.tenants, &exchange.caller, bounds.class);
     let mut bill = Bill::new(&route.pool, flow, exchange);
     let request = Request { flow: &bill.flow, tokens: bill.expected, order };
     let turn = route.pool.try_turn(request, now);
     let Some(turn) = turn else {
         books.bill = Some(bill);
-        let span = tracing::debug_span!("fair.acquire", "fair.fast_path" = false, "fair.qos" = exchange.qos.label());
+        let span = tracing::debug_span!("fair.acquire", "fair.fast_path" = false, "fair.qos" = bounds.class.label());
         return wait(books, route, order, Who::New, bounds, now).instrument(span).await;
     };
     let _span = tracing::debug_span!(
         "fair.acquire",
         "fair.fast_path" = true,
-        "fair.qos" = exchange.qos.label(),
+        "fair.qos" = bounds.class.label(),
         "window.allowed" = turn.limit()
     );
     bill.began_at_once();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atp_core::port::Provider;
-use atp_core::{Price, Timeouts};
+use atp_core::{Price, Qos, Timeouts};
 use atp_routing::breaker::BreakerRules;
 use atp_routing::window::WindowRules;
 use atp_routing::{RetryBudget, Rules};
@@ -69,6 +69,8 @@ pub struct Model {
     pub cache: Option<CacheRules>,
     /// What happens to a stream that breaks off.
     pub failover: MidStream,
+    /// The highest class that it is served with, where it is not every caller's own.
+    pub qos: Option<QosByName>,
     /// What choosing goes by.
     pub facts: ModelFacts,
 }
@@ -89,6 +91,7 @@ impl Model {
             coalesce: false,
             cache: None,
             failover: MidStream::default(),
+            qos: None,
             facts: ModelFacts::default(),
         }
     }
@@ -96,6 +99,9 @@ impl Model {
 
 /// Finds a price by the provider's name for the model.
 pub type PriceByName = Arc<dyn Fn(&str) -> Option<Price> + Send + Sync>;
+
+/// Finds the highest class by what the `*` of the model's name stands for; nothing, where it has none.
+pub type QosByName = Arc<dyn Fn(&str) -> Option<Qos> + Send + Sync>;
 
 /// One provider's model that serves a name.
 #[derive(Clone)]

@@ -152,7 +152,7 @@ pub(crate) async fn steps(
 
     books.enter(Step::Queue);
     let now = clock::now();
-    let bounds = queue::Bounds::new(&route, exchange, now);
+    let bounds = queue::Bounds::new(&route, star.as_ref(), exchange, now);
     let granted = queue::turn(books, &route, live, exchange, &wished, bounds, now).await?;
 
     books.enter(Step::Choose);

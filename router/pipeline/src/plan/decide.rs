@@ -153,7 +153,7 @@ fn picture(live: &Live, asked: &Asked, exchange: &Exchange, ask: &Ask, now: Inst
     let one = |arm: &Arm| {
         let (forecast, p95_ms) = arm.route.known.picture(ask, arm.price, exchange.qos, now);
         let tokens = forecast.input.saturating_add(forecast.output_guarded);
-        let standing = arm.route.pool.standing(exchange.qos, tokens, now);
+        let standing = arm.route.pool.standing(arm.route.class(exchange, None), tokens, now);
         CandidateNow {
             status: arm.route.known.status().unwrap_or(arm.facts.status),
             forecast,

@@ -63,6 +63,28 @@ async fn shares(house: &House, time: Duration, floods: [(&'static str, Qos); 2])
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_model_serves_nobody_with_more_than_its_own_class() {
+    let far = Scripted::new("far", vec![answers(SECOND / 10, 100)]);
+    let bronze = Model { qos: Some(Arc::new(|_| Some(Qos::Bronze))), ..model("m", &[&far]) };
+    let by_name: fn(&str) -> Option<Qos> = |star| (star == "low").then_some(Qos::Silver);
+    let pattern = Model { qos: Some(Arc::new(by_name)), ..model("p/*", &[&far]) };
+    let house = House::new(&[&far], &snapshot(vec![bronze, pattern]));
+    for (asked, of, served) in [
+        ("m", Qos::Gold, Qos::Bronze),
+        ("m", Qos::Bronze, Qos::Bronze),
+        ("p/low", Qos::Gold, Qos::Silver),
+        ("p/low", Qos::Bronze, Qos::Bronze),
+        ("p/high", Qos::Gold, Qos::Gold),
+    ] {
+        let tenant = asked.replace('/', "-") + of.label();
+        let tenant: &'static str = tenant.leak();
+        let answer = house.ask(from(tenant, of, chat(asked))).await.result.unwrap();
+        read(answer.body).await.unwrap();
+        assert_eq!(view(&house, tenant, served).served_tokens, 100, "{asked} {of:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn tenants_share_as_their_weights_are_and_classes_five_to_three_to_one() {
     let silver = Qos::Silver;
     for (floods, expected) in [
