@@ -6,7 +6,8 @@
 
 pub(crate) mod far_side;
 mod ollama;
-mod openai;
+pub(crate) mod openai;
+mod persona;
 mod remote;
 mod simulated;
 mod suite;

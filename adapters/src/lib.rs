@@ -3,11 +3,12 @@
 //! Vendors that speak OpenAI's dialect are rows of `vendors.toml`, not modules.
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 mod going_on;
 pub mod http_client;
 pub mod ollama;
 pub mod openai_compatible;
+pub mod persona;
 pub mod remote;
 pub mod simulated;
 pub mod vendors;

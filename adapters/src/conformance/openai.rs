@@ -27,7 +27,7 @@ const FAILED: &str =
 #[derive(Default)]
 pub(super) struct Sockets(Mutex<Option<Arc<FarSide>>>);
 
-fn script(scene: Scene, body: &str) -> Vec<Act> {
+pub(super) fn script(scene: Scene, body: &str) -> Vec<Act> {
     let stream = body.contains(r#""stream": true"#);
     let error = |code: &str| format!(r#"{{"error":{{"message":"no","type":"{code}","param":null,"code":null}}}}"#);
     let begun = || vec![Act::Write(head("text/event-stream")), Act::Write(chunk(ROLE)), Act::Write(chunk(TOKEN))];
@@ -69,22 +69,32 @@ fn script(scene: Scene, body: &str) -> Vec<Act> {
     }
 }
 
+/// The bytes of a served stream.
+pub(super) fn served(asked: bool) -> String {
+    [ROLE, TOKEN, END, if asked { USAGE } else { "" }, DONE].concat()
+}
+
+/// The adapter towards a far side.
+pub(crate) fn adapter(origin: Origin) -> OpenAiCompatible {
+    let config = OpenAiConfig {
+        name: Arc::from("up"),
+        api_key: None,
+        auth: AuthStyle::Bearer,
+        headers: Vec::new(),
+        query: String::new(),
+        quirks: Quirks::default(),
+        whole_answer_cap: 1 << 20,
+    };
+    let client = HttpClient::new(origin, ClientSettings::default(), 1).unwrap();
+    OpenAiCompatible::new(config, client).unwrap()
+}
+
 impl Stage for Sockets {
     async fn provider(&self, scene: Scene) -> Arc<dyn Provider> {
         let far_side = Arc::new(FarSide::start(move |body| script(scene, body)));
         let origin = Origin::parse(&far_side.url("/v1")).unwrap();
         *self.0.lock().unwrap() = Some(far_side);
-        let config = OpenAiConfig {
-            name: Arc::from("up"),
-            api_key: None,
-            auth: AuthStyle::Bearer,
-            headers: Vec::new(),
-            query: String::new(),
-            quirks: Quirks::default(),
-            whole_answer_cap: 1 << 20,
-        };
-        let client = HttpClient::new(origin, ClientSettings::default(), 1).unwrap();
-        Arc::new(OpenAiCompatible::new(config, client).unwrap())
+        Arc::new(adapter(origin))
     }
 
     fn work(&self) -> usize {
@@ -92,7 +102,7 @@ impl Stage for Sockets {
     }
 
     fn words(&self, asked: bool) -> Option<String> {
-        Some([ROLE, TOKEN, END, if asked { USAGE } else { "" }, DONE].concat())
+        Some(served(asked))
     }
 }
 

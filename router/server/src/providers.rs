@@ -8,11 +8,12 @@ use std::sync::Arc;
 use atp_adapters::http_client::{ClientSettings, Http2, HttpClient, Origin};
 use atp_adapters::ollama::{Ollama, OllamaConfig};
 use atp_adapters::openai_compatible::{AuthStyle, OpenAiCompatible, OpenAiConfig};
+use atp_adapters::persona::Personas;
 use atp_adapters::simulated::{ConfigFault, Simulated};
 use atp_adapters::vendors::{Vendor, Vendors};
 use atp_core::port;
 
-use crate::config::resolved::{self, HttpProvider, ProviderKind};
+use crate::config::resolved::{self, HttpProvider, PersonaProvider, ProviderKind};
 use crate::fleet::Fleet;
 
 /// The largest answer, in bytes, that is read to its end before it is passed on.
@@ -38,20 +39,35 @@ pub(crate) struct With<'a> {
 /// # Errors
 /// The name of the provider, and why it cannot be made.
 pub(crate) fn wire(config: &[resolved::Provider], old: &[Wired], with: &With<'_>) -> Result<Vec<Wired>, String> {
-    config.iter().map(|config| one(config, old, with)).collect()
+    // Personas last: they share the adapter, and with it the connections, of the provider that they name.
+    let is_persona = |config: &&resolved::Provider| matches!(config.kind, ProviderKind::Persona(_));
+    let (personas, others): (Vec<_>, Vec<_>) = config.iter().partition(is_persona);
+    let mut wired: Vec<Wired> = Vec::with_capacity(config.len());
+    for config in others.into_iter().chain(personas) {
+        let one = one(config, old, with, &wired)?;
+        wired.push(one);
+    }
+    let place = |wired: &Wired| config.iter().position(|config| config.name == wired.config.name);
+    wired.sort_by_key(place);
+    Ok(wired)
 }
 
-fn one(config: &resolved::Provider, old: &[Wired], with: &With<'_>) -> Result<Wired, String> {
+fn one(config: &resolved::Provider, old: &[Wired], with: &With<'_>, others: &[Wired]) -> Result<Wired, String> {
     if let Some(kept) = old.iter().find(|wired| wired.config == *config) {
         return Ok(kept.clone());
     }
-    let provider = make(config, with).map_err(|error| format!("provider {:?}: {error}", config.name))?;
+    let provider = match &config.kind {
+        ProviderKind::Persona(personas) => persona(&config.name, personas, with, others),
+        kind => make(&config.name, kind, with),
+    };
+    let provider = provider.map_err(|error| format!("provider {:?}: {error}", config.name))?;
     Ok(Wired { config: config.clone(), provider })
 }
 
-fn make(config: &resolved::Provider, with: &With<'_>) -> Result<Arc<dyn port::Provider>, String> {
-    let name = Arc::clone(&config.name);
-    match &config.kind {
+fn make(name: &Arc<str>, kind: &ProviderKind, with: &With<'_>) -> Result<Arc<dyn port::Provider>, String> {
+    let name = Arc::clone(name);
+    match kind {
+        ProviderKind::Persona(personas) => persona(&name, personas, with, &[]),
         ProviderKind::OpenAi(http) => {
             let client = client(http, with.workers)?;
             let provider = OpenAiCompatible::new(openai(name, http), client).map_err(|error| error.to_string())?;
@@ -68,6 +84,21 @@ fn make(config: &resolved::Provider, with: &With<'_>) -> Result<Arc<dyn port::Pr
             Ok(Arc::new(Simulated::new(name, (*settings).clone()).map_err(told)?))
         }
     }
+}
+
+/// Personas in front of the provider that they name, or of one of their own.
+fn persona(
+    name: &Arc<str>,
+    personas: &PersonaProvider,
+    with: &With<'_>,
+    others: &[Wired],
+) -> Result<Arc<dyn port::Provider>, String> {
+    let shared = others.iter().find(|wired| Some(&wired.config.name) == personas.of.as_ref());
+    let upstream = match shared {
+        Some(wired) => Arc::clone(&wired.provider),
+        None => make(personas.of.as_ref().unwrap_or(name), &personas.upstream, with)?,
+    };
+    Ok(Arc::new(Personas::new(Arc::clone(name), upstream, Arc::clone(&personas.model), &personas.personas)))
 }
 
 fn client(http: &HttpProvider, workers: usize) -> Result<HttpClient, String> {

@@ -2,18 +2,23 @@
 
 mod flow;
 pub(crate) mod money;
+#[cfg(test)]
+mod tests;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use atp_adapters::persona::Persona;
 use atp_core::Qos;
 use atp_ingress::{KeyRing, Limits, Settings};
 use atp_pipeline::Snapshot;
-use atp_pipeline::snapshot::{KeyLimit, Model, OnDisconnect, RateLimit, RawProvider, Retries, Spent, Target};
+use atp_pipeline::snapshot::{
+    KeyLimit, Model, OnDisconnect, QosByName, RateLimit, RawProvider, Retries, Spent, Target,
+};
 use atp_routing::{Backoff, RetryBudget, Rules};
 
-use crate::config::resolved::{self, ModelName, Resolved, TargetModel, TargetPrice};
+use crate::config::resolved::{self, ModelName, ProviderKind, Resolved, TargetModel, TargetPrice};
 use crate::providers::Wired;
 
 /// The window over which the pipeline counts requests and retries, in seconds: the floor of the
@@ -78,9 +83,31 @@ fn model(config: &resolved::Model, wired: &[Wired]) -> Option<Model> {
         coalesce: config.coalesce,
         cache: config.cache.as_ref().map(flow::cache),
         failover: flow::on_cut(config.on_cut),
+        qos: most(config, wired),
         facts: config.facts.clone(),
         ..Model::new(&*config.name.as_text(), targets)
     })
+}
+
+/// The highest class that a model is served with: the lowest among those of the personas that answer for it. Which
+/// persona that is, a pattern tells by the name asked for.
+fn most(config: &resolved::Model, wired: &[Wired]) -> Option<QosByName> {
+    let personas: Vec<_> = (config.targets.iter())
+        .filter_map(|target| match &wired.get(target.provider_index)?.config.kind {
+            ProviderKind::Persona(personas) => Some((target.model.clone(), personas.personas.clone())),
+            _ => None,
+        })
+        .collect();
+    if personas.iter().flat_map(|(_, personas)| personas).all(|persona| persona.qos.is_none()) {
+        return None;
+    }
+    Some(Arc::new(move |star| {
+        let tier = |(model, personas): &(TargetModel, Vec<Arc<Persona>>)| {
+            let name = model.name(star);
+            personas.iter().find(|persona| *persona.name == *name).and_then(|persona| persona.qos)
+        };
+        personas.iter().filter_map(tier).min()
+    }))
 }
 
 fn target(config: &resolved::Target, model: &resolved::Model, wired: &[Wired]) -> Option<Target> {
@@ -160,6 +187,3 @@ pub(crate) const SWEEP: Duration = Duration::from_secs(5);
 pub(crate) fn is_pattern(name: &ModelName) -> bool {
     matches!(name, ModelName::Pattern { .. })
 }
-
-#[cfg(test)]
-mod tests;

@@ -79,7 +79,7 @@ pub(super) fn status(error: &Error) -> Status {
         }
         ErrorKind::NotFound | ErrorKind::ModelNotFound => Code::NotFound,
         ErrorKind::Authentication | ErrorKind::ProviderAuth => Code::Unauthenticated,
-        ErrorKind::Permission => Code::PermissionDenied,
+        ErrorKind::Permission | ErrorKind::PolicyDenied => Code::PermissionDenied,
         ErrorKind::BodyTooLarge
         | ErrorKind::RateLimited
         | ErrorKind::Backpressure

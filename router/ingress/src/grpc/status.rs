@@ -28,7 +28,7 @@ fn code(error: &Error) -> Code {
         ErrorKind::InvalidRequest | ErrorKind::Validation | ErrorKind::PromptTooLarge => Code::InvalidArgument,
         ErrorKind::ProviderRejected => rejected(error),
         ErrorKind::Authentication => Code::Unauthenticated,
-        ErrorKind::Permission => Code::PermissionDenied,
+        ErrorKind::Permission | ErrorKind::PolicyDenied => Code::PermissionDenied,
         ErrorKind::NotFound | ErrorKind::ModelNotFound => Code::NotFound,
         ErrorKind::MethodNotAllowed => Code::Unimplemented,
         ErrorKind::BodyTooLarge | ErrorKind::RateLimited | ErrorKind::Backpressure | ErrorKind::BudgetDenied => {

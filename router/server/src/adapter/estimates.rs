@@ -47,6 +47,11 @@ impl Learned {
         let price = move |model: &str| {
             known.get(model).copied().or_else(|| match &kind {
                 ProviderKind::Simulated(config) => config.price(model),
+                // What answers for every persona is one model.
+                ProviderKind::Persona(personas) => {
+                    let vendor = personas.upstream.http().and_then(|http| http.vendor.as_deref());
+                    prices::shipped().lookup(vendor, &personas.model)
+                }
                 other => prices::shipped().lookup(other.http().and_then(|http| http.vendor.as_deref()), model),
             })
         };

@@ -27,8 +27,12 @@ pub(super) fn of(config: &Resolved, provider: &Provider, id: String) -> Capabili
 
 /// The names that the provider knows; none where it takes any.
 fn models(config: &Resolved, provider: &Provider) -> Vec<String> {
-    if let ProviderKind::Simulated(simulated) = &provider.kind {
-        return simulated.models.keys().cloned().collect();
+    match &provider.kind {
+        ProviderKind::Simulated(simulated) => return simulated.models.keys().cloned().collect(),
+        ProviderKind::Persona(personas) => {
+            return personas.personas.iter().map(|persona| persona.name.to_string()).collect();
+        }
+        ProviderKind::OpenAi(_) | ProviderKind::Ollama(_) | ProviderKind::Grpc(_) => {}
     }
     let targets = config.models.iter().flat_map(|model| &model.targets);
     let mut names = BTreeMap::new();

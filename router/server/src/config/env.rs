@@ -74,12 +74,14 @@ pub(super) const OPENAI_API_KEY: &str = "OPENAI_API_KEY";
 pub(super) const OPENAI_BASE_URL: &str = "OPENAI_BASE_URL";
 /// The address of Ollama.
 pub(super) const OLLAMA_BASE_URL: &str = "OLLAMA_BASE_URL";
+/// The address of the model behind personas.
+pub(super) const PERSONA_MODEL_ENDPOINT: &str = "PERSONA_MODEL_ENDPOINT";
 /// The address of the local model that comes first when there is no file.
 pub(super) const LOCAL_MODEL_URL: &str = "ATP_LOCAL_MODEL_URL";
 /// The name of that model.
 pub(super) const LOCAL_MODEL_NAME: &str = "ATP_LOCAL_MODEL_NAME";
 
-const ROWS: [Row; 19] = [
+const ROWS: [Row; 20] = [
     (ATP_CONFIG, "The configuration file, where `-c` is not given.", "embedded defaults", ""),
     (ROUTER_HOST, "The IP address on which callers connect.", "127.0.0.1", "listen"),
     (ROUTER_PORT, "The port on which callers connect.", "7443", "listen"),
@@ -111,6 +113,12 @@ const ROWS: [Row; 19] = [
         "The base URL of the provider `ollama`. Without a file, it also adds that provider.",
         "http://127.0.0.1:11434",
         "providers.ollama.base_url",
+    ),
+    (
+        PERSONA_MODEL_ENDPOINT,
+        "The base URL behind the provider `persona`, and behind those of kind `persona` that name none.",
+        "",
+        "providers.persona.base_url",
     ),
     (
         LOCAL_MODEL_URL,

@@ -9,6 +9,7 @@ mod flow;
 mod model;
 mod money;
 mod operation;
+mod persona;
 mod provider;
 
 use schemars::JsonSchema;
@@ -25,6 +26,7 @@ pub(super) use self::money::{RawBudget, RawDecisions, RawObservations, RawPer, R
 pub(super) use self::operation::{
     RawAdmin, RawDrain, RawKey, RawLedger, RawLimits, RawLogs, RawMetrics, RawRate, RawRetry, RawTls,
 };
+pub(super) use self::persona::{RawAction, RawPersona};
 pub(super) use self::provider::{RawKind, RawProvider, RawTimeouts};
 use super::value::{Listed, Listen, Named, SecretSource, Span};
 

@@ -7,7 +7,7 @@ use schemars::schema_for;
 use serde_json::{Map, Value};
 
 use super::env::variables;
-use super::raw::RawConfig;
+use super::raw::{RawConfig, RawPersona};
 
 const INTRO: &str = include_str!("reference/intro.md");
 
@@ -31,6 +31,7 @@ fn schema() -> Value {
 pub(super) fn field_names() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     collect_names(&schema(), &mut names);
+    collect_names(&schema_for!(RawPersona).to_value(), &mut names);
     names
 }
 

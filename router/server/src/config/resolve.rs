@@ -6,6 +6,7 @@ mod flow;
 mod models;
 mod money;
 mod operation;
+mod personas;
 mod providers;
 mod remote;
 mod routes;

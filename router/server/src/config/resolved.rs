@@ -22,7 +22,7 @@ pub use self::choice::{
 pub use self::flow::{Breaker, Cache, Flow, Hedge, OnCut, Queue, Tenant, Window};
 pub use self::model::{Model, ModelName, OnDisconnect, Target, TargetModel, TargetPrice};
 pub use self::provider::{
-    Authorities, ClientIdentity, GrpcProvider, HttpProvider, Provider, ProviderKind, Trust, VendorRow,
+    Authorities, ClientIdentity, GrpcProvider, HttpProvider, PersonaProvider, Provider, ProviderKind, Trust, VendorRow,
 };
 pub use super::raw::{Http2, LogFormat, RequestLog};
 

@@ -9,6 +9,7 @@ mod environment;
 mod flow;
 mod fuzz;
 mod money;
+mod personas;
 mod without_file;
 
 use std::collections::BTreeMap;

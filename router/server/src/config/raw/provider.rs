@@ -51,6 +51,14 @@ pub(in super::super) struct RawProvider {
     /// What a provider of kind `simulated` pretends. Without it, three ready models: `sim-fast`, `sim-balanced` and
     /// `sim-high`.
     pub(in super::super) simulated: Option<SimulatedConfig>,
+    /// The personas of a provider of kind `persona`: a folder with a `system_prompt.txt` and a `config.yaml`, or one that
+    /// holds such a folder for each persona. A persona is a model of this provider, called as its folder is. A relative
+    /// path starts at the directory of the configuration file.
+    pub(in super::super) dir: Option<PathBuf>,
+    /// The provider of this file that a provider of kind `persona` asks, instead of a `base_url` or `vendor` of its own.
+    pub(in super::super) upstream: Option<String>,
+    /// The model that a provider of kind `persona` asks, by its upstream's name for it.
+    pub(in super::super) model: Option<String>,
 }
 
 /// The protocols that a provider may speak.
@@ -66,6 +74,8 @@ pub(in super::super) enum RawKind {
     Grpc,
     /// No network: answers are made up, from a seed, for trying and testing.
     Simulated,
+    /// Personas in front of a model of another provider: a prompt, tools, and what may not leave.
+    Persona,
 }
 
 /// Whether HTTP/2 is spoken towards a provider.

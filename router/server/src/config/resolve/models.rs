@@ -155,6 +155,7 @@ fn targets(
         let weight = context.number(&path.key("weight"), target.weight, 1..=MAX_WEIGHT, 1);
         let model = target_model(context, &path, name, target);
         let Some((index, provider)) = find_provider(context, &path, target, providers) else { continue };
+        known_persona(context, &path, provider, &model);
         lanes.learn(context, &path, target, providers.flow, (index, &model));
         let outer = provider.kind.timeouts();
         let timeouts = providers::timeouts(context, &path, &target.timeouts, raw.timeouts.over(outer));
@@ -196,6 +197,22 @@ fn find_provider<'p>(
     found
 }
 
+/// A target in front of personas names one of them.
+fn known_persona(context: &mut Context<'_>, path: &FieldPath, provider: &Provider, model: &TargetModel) {
+    let (ProviderKind::Persona(personas), TargetModel::Fixed(name)) = (&provider.kind, model) else { return };
+    // Where one of them is wrong, that has been reported, and it may be this one.
+    if personas.persona(name).is_some() || context.errors.iter().any(|error| error.source != context.source) {
+        return;
+    }
+    let names = || personas.personas.iter().map(|persona| &*persona.name);
+    let known: Vec<String> = names().map(|name| format!("`{name}`")).collect();
+    let issue = Issue::new(Code::UnknownReference, "the provider has no persona of this name");
+    context.fail(
+        &path.key("model"),
+        issue.found(&format!("`{name}`")).allowed(&known.join(", ")).near(nearest(name, names())),
+    );
+}
+
 /// The provider's name for the model. A pattern needs to know where its `*` goes.
 fn target_model(context: &mut Context<'_>, path: &FieldPath, name: &str, raw: &RawTarget) -> TargetModel {
     let pattern = name.contains('*');
@@ -235,12 +252,11 @@ fn price(context: &mut Context<'_>, path: &FieldPath, raw: RawPrices) -> Price {
 /// What the shipped table knows. An unknown price is said aloud, and never counts as zero.
 fn table_price(context: &mut Context<'_>, name: &str, provider: &Provider, model: &TargetModel) -> TargetPrice {
     let vendor = provider.kind.http().and_then(|http| http.vendor.clone());
-    let TargetModel::Fixed(target) = model else { return TargetPrice::ByName(vendor) };
-    let known = match &provider.kind {
-        ProviderKind::Simulated(config) => config.price(target),
-        ProviderKind::OpenAi(_) | ProviderKind::Ollama(_) | ProviderKind::Grpc(_) => {
-            prices::shipped().lookup(vendor.as_deref(), target)
-        }
+    let known = match (&provider.kind, model) {
+        // What answers for every persona is one model.
+        (ProviderKind::Persona(personas), _) => shipped_price(&personas.upstream, &personas.model),
+        (_, TargetModel::Matched { .. }) => return TargetPrice::ByName(vendor),
+        (kind, TargetModel::Fixed(target)) => shipped_price(kind, target),
     };
     match known {
         Some(price) => TargetPrice::Known(price),
@@ -252,5 +268,16 @@ fn table_price(context: &mut Context<'_>, name: &str, provider: &Provider, model
             ));
             TargetPrice::Unknown
         }
+    }
+}
+
+fn shipped_price(kind: &ProviderKind, model: &str) -> Option<Price> {
+    match kind {
+        ProviderKind::Simulated(config) => config.price(model),
+        ProviderKind::OpenAi(http) | ProviderKind::Ollama(http) => {
+            prices::shipped().lookup(http.vendor.as_deref(), model)
+        }
+        ProviderKind::Grpc(_) => prices::shipped().lookup(None, model),
+        ProviderKind::Persona(personas) => shipped_price(&personas.upstream, &personas.model),
     }
 }

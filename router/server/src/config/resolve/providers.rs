@@ -8,11 +8,11 @@ use atp_core::{Secret, Timeouts};
 use http::{HeaderName, HeaderValue, Uri};
 
 use super::super::document::shape::nearest;
-use super::super::env::{self, OLLAMA_BASE_URL, OPENAI_API_KEY, OPENAI_BASE_URL};
+use super::super::env::{self, OLLAMA_BASE_URL, OPENAI_API_KEY, OPENAI_BASE_URL, PERSONA_MODEL_ENDPOINT};
 use super::super::error::{Code, ConfigError, Issue};
 use super::super::path::FieldPath;
 use super::super::raw::{RawConfig, RawKind, RawProvider, RawTimeouts};
-use super::super::resolved::{HttpProvider, Provider, ProviderKind, VendorRow};
+use super::super::resolved::{HttpProvider, PersonaProvider, Provider, ProviderKind, VendorRow};
 use super::super::value::Span;
 use super::{Context, remote, secrets, tls};
 
@@ -29,19 +29,26 @@ pub(super) fn resolve(raw: &RawConfig, context: &mut Context<'_>, own: [SocketAd
         context.fail(&path, issue.allowed(example));
     }
     let mut providers = Vec::new();
-    for (name, raw) in &raw.providers.0 {
+    // Personas last: what they speak through may stand behind them.
+    let (personas, others): (Vec<_>, Vec<_>) =
+        raw.providers.0.iter().enumerate().partition(|(_, (_, raw))| raw.kind == Some(RawKind::Persona));
+    for (place, (name, raw)) in others.into_iter().chain(personas) {
         let path = path.key(name);
         if !secrets::is_label(name) {
             let issue = Issue::new(Code::BadValue, "this name cannot stand in paths and metrics");
             context.fail_name(&path, issue.allowed(secrets::LABEL));
         }
         let one = One { name, raw, path, own };
-        if let Some(kind) = one.kind(context) {
-            providers.push(Provider { name: Arc::from(name.as_str()), kind });
+        if let Some(kind) = one.kind(context, &providers) {
+            providers.push((place, Provider { name: Arc::from(name.as_str()), kind }));
         }
     }
-    providers
+    providers.sort_by_key(|(place, _)| *place);
+    providers.into_iter().map(|(_, provider)| provider).collect()
 }
+
+/// Providers that are resolved already, each with its place in the file.
+type Known = [(usize, Provider)];
 
 /// Merges timers, refusing zero; what is not given comes from `outer`.
 pub(super) fn timeouts(context: &mut Context<'_>, path: &FieldPath, raw: &RawTimeouts, outer: Timeouts) -> Timeouts {
@@ -61,7 +68,7 @@ struct One<'a> {
 }
 
 impl One<'_> {
-    fn kind(&self, context: &mut Context<'_>) -> Option<ProviderKind> {
+    fn kind(&self, context: &mut Context<'_>, known: &Known) -> Option<ProviderKind> {
         let timeouts = timeouts(context, &self.path, &self.raw.timeouts, Timeouts::default());
         let vendor = self.vendor(context)?;
         let kind = match (self.raw.kind, vendor) {
@@ -69,7 +76,7 @@ impl One<'_> {
             (None, Some(_)) => RawKind::Openai,
             (None, None) => {
                 let issue = Issue::new(Code::MissingField, "neither `kind` nor `vendor` is given");
-                let allowed = "`kind: openai`, `kind: ollama`, `kind: grpc`, `kind: simulated`, or `vendor: NAME`";
+                let allowed = "`kind: openai`, `kind: ollama`, `kind: grpc`, `kind: simulated`, `kind: persona`, or `vendor: NAME`";
                 context.fail(&self.path, issue.allowed(allowed));
                 return None;
             }
@@ -80,7 +87,67 @@ impl One<'_> {
             RawKind::Openai => Some(ProviderKind::OpenAi(self.http(context, kind, vendor, timeouts)?)),
             RawKind::Ollama => Some(ProviderKind::Ollama(self.http(context, kind, None, timeouts)?)),
             RawKind::Grpc => Some(ProviderKind::Grpc(remote::provider(context, &self.path, self.raw, timeouts))),
+            RawKind::Persona => self.personas(context, known, vendor, timeouts).map(ProviderKind::Persona),
         }
+    }
+
+    /// Personas, and who answers for them: a provider of the file, or a server of their own.
+    fn personas(
+        &self,
+        context: &mut Context<'_>,
+        known: &Known,
+        vendor: Option<&VendorRow>,
+        timeouts: Timeouts,
+    ) -> Option<PersonaProvider> {
+        let missing = |field: &str| Issue::new(Code::MissingField, &format!("the field `{field}` is missing"));
+        let upstream = match &self.raw.upstream {
+            Some(name) => self.upstream(context, known, name),
+            None => self.http(context, RawKind::Persona, vendor, timeouts).map(ProviderKind::OpenAi),
+        };
+        let model = self.path.key("model");
+        match self.raw.model.as_deref() {
+            None => context.fail(&model, missing("model").allowed("the upstream's name for the model that answers")),
+            Some(name) if !super::models::is_name(name) || name.contains('*') => {
+                let issue = Issue::new(Code::BadValue, "this cannot be a provider's name for a model");
+                context.fail(&model, issue.allowed("a name without white space and without `*`"));
+            }
+            Some(_) => {}
+        }
+        let dir = self.path.key("dir");
+        let Some(folder) = &self.raw.dir else {
+            context.fail(&dir, missing("dir").allowed("the folder that holds the personas"));
+            return None;
+        };
+        let personas = super::personas::load(context, &dir, folder);
+        Some(PersonaProvider {
+            dir: context.locate(folder),
+            upstream: Box::new(upstream?),
+            of: self.raw.upstream.as_deref().map(Arc::from),
+            model: Arc::from(self.raw.model.as_deref()?),
+            personas,
+        })
+    }
+
+    fn upstream(&self, context: &mut Context<'_>, known: &Known, name: &str) -> Option<ProviderKind> {
+        let others =
+            || known.iter().map(|(_, provider)| provider).filter(|one| !matches!(one.kind, ProviderKind::Persona(_)));
+        if let Some(found) = others().find(|provider| *provider.name == *name) {
+            return Some(found.kind.clone());
+        }
+        let path = self.path.key("upstream");
+        let written = FieldPath::of(&["providers"]).key(name);
+        // One that is in the file and wrong has been reported at its own place.
+        let wrong =
+            name != self.name && context.errors.iter().any(|error| error.field.starts_with(&written.to_string()));
+        if !wrong {
+            let issue = Issue::new(Code::UnknownReference, "no provider of this name can answer for personas");
+            let names: Vec<String> = others().map(|provider| format!("`{}`", provider.name)).collect();
+            let near = nearest(name, others().map(|provider| &*provider.name));
+            let allowed =
+                if names.is_empty() { "a `base_url`, or another provider".to_owned() } else { names.join(", ") };
+            context.fail(&path, issue.allowed(&allowed).near(near));
+        }
+        None
     }
 
     /// The vendor's row: the one that is named, or `openai` where a provider of that kind has no address of its own.
@@ -123,6 +190,8 @@ impl One<'_> {
             ("cert_file", raw.cert_file.is_some()),
             ("key_file", raw.key_file.is_some()),
         ];
+        let of_personas =
+            [("dir", raw.dir.is_some()), ("upstream", raw.upstream.is_some()), ("model", raw.model.is_some())];
         let mut wrong: Vec<(&str, &str)> = Vec::new();
         let mut refuse = |fields: &[(&'static str, bool)], why: &'static str| {
             wrong.extend(fields.iter().filter(|(_, given)| *given).map(|(field, _)| (*field, why)));
@@ -139,6 +208,13 @@ impl One<'_> {
                 refuse(&grpc_only, "only a provider of kind `grpc` has adapters");
                 refuse(&vendor, "a provider of kind `ollama` has no vendor");
             }
+            RawKind::Persona => {
+                refuse(&grpc_only, "only a provider of kind `grpc` has adapters");
+                if raw.upstream.is_some() {
+                    refuse(&http_only, "the provider that `upstream` names says that");
+                    refuse(&vendor, "the provider that `upstream` names says that");
+                }
+            }
             RawKind::Grpc => {
                 let others: Vec<_> = http_only.into_iter().filter(|(field, _)| *field != "ca_file").collect();
                 refuse(&others, "what an adapter asks is set where the adapter runs");
@@ -147,6 +223,9 @@ impl One<'_> {
         }
         if kind != RawKind::Simulated {
             refuse(&[("simulated", raw.simulated.is_some())], "only a provider of kind `simulated` pretends");
+        }
+        if kind != RawKind::Persona {
+            refuse(&of_personas, "only a provider of kind `persona` has personas");
         }
         for (field, message) in wrong {
             let issue = Issue::new(Code::Conflict, message).allowed("no such field here, or another `kind`");
@@ -190,6 +269,7 @@ impl One<'_> {
     fn base_url(&self, context: &mut Context<'_>, kind: RawKind, vendor: Option<&VendorRow>) -> Option<(String, Uri)> {
         let (variable, named) = match kind {
             RawKind::Ollama => (Some(OLLAMA_BASE_URL), self.name == "ollama"),
+            RawKind::Persona => (Some(PERSONA_MODEL_ENDPOINT), self.name == "persona"),
             _ if vendor.is_some_and(|row| row.name == "openai") => (Some(OPENAI_BASE_URL), self.name == "openai"),
             _ => (None, false),
         };

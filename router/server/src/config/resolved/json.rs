@@ -4,6 +4,7 @@ mod choice;
 
 use std::time::Duration;
 
+use atp_adapters::persona::{Persona, Tools};
 use atp_core::{Price, Quality, Timeouts};
 use serde_json::{Value, json};
 
@@ -80,8 +81,23 @@ fn tls_json(tls: &Tls, hide: Hide) -> Value {
 }
 
 fn provider_json(provider: &Provider, hide: Hide) -> Value {
-    let (name, kind) = (&*provider.name, provider.kind.label());
-    match &provider.kind {
+    kind_json(&provider.name, &provider.kind, hide)
+}
+
+fn kind_json(name: &str, of: &ProviderKind, hide: Hide) -> Value {
+    let kind = of.label();
+    match of {
+        ProviderKind::Persona(personas) => json!({
+            "name": name,
+            "kind": kind,
+            "dir": personas.dir,
+            "upstream": match &personas.of {
+                Some(provider) => json!(&**provider),
+                None => kind_json(name, &personas.upstream, hide),
+            },
+            "model": &*personas.model,
+            "personas": personas.personas.iter().map(|persona| persona_json(persona, hide)).collect::<Vec<_>>(),
+        }),
         ProviderKind::OpenAi(http) | ProviderKind::Ollama(http) => http_json(name, kind, http, hide),
         ProviderKind::Grpc(grpc) => {
             let mut told = json!({
@@ -123,6 +139,23 @@ fn trust_into(told: &mut Value, trust: &Trust, hide: Hide) {
     fields.insert("key_file".to_owned(), json!(files.map(|[_, key]| key)));
     let identity = identity.as_ref().map(|identity| hide(&[&identity.pem.chain[..], &identity.pem.key].concat()));
     fields.insert("identity".to_owned(), json!(identity));
+}
+
+fn persona_json(persona: &Persona, hide: Hide) -> Value {
+    let actions: serde_json::Map<String, Value> = (persona.guard.classes().each())
+        .filter_map(|class| Some((class.label().to_owned(), json!(persona.guard.action(class)?.label()))))
+        .collect();
+    json!({
+        "name": &*persona.name,
+        "role": persona.role,
+        "prompt": hide(persona.prompt.as_bytes()),
+        "tools": match &persona.tools {
+            Tools::All => json!(["*"]),
+            Tools::Named(names) => json!(names),
+        },
+        "qos_tier": persona.qos.map(atp_core::Qos::label),
+        "compliance": actions,
+    })
 }
 
 fn http_json(name: &str, kind: &str, http: &HttpProvider, hide: Hide) -> Value {

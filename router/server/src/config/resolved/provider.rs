@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use atp_adapters::http_client::Identity;
+use atp_adapters::persona::Persona;
 use atp_adapters::remote::client::Place;
 use atp_adapters::simulated::SimulatedConfig;
 use atp_adapters::vendors::{Vendor, Vendors};
@@ -32,6 +33,31 @@ pub enum ProviderKind {
     Grpc(GrpcProvider),
     /// Not at all: it is made up.
     Simulated(SimulatedConfig),
+    /// As another one is, on which personas are put.
+    Persona(PersonaProvider),
+}
+
+/// Personas, and who answers for them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PersonaProvider {
+    /// The folder that they were read from.
+    pub dir: PathBuf,
+    /// How their upstream is reached; never itself a provider of personas.
+    pub upstream: Box<ProviderKind>,
+    /// The provider of the file that it is, where it is one.
+    pub of: Option<Arc<str>>,
+    /// The upstream's name for the model.
+    pub model: Arc<str>,
+    /// The personas, by name; at least one.
+    pub personas: Vec<Arc<Persona>>,
+}
+
+impl PersonaProvider {
+    /// A persona by its name.
+    #[must_use]
+    pub fn persona(&self, name: &str) -> Option<&Persona> {
+        self.personas.iter().find(|persona| *persona.name == *name).map(|persona| &**persona)
+    }
 }
 
 impl ProviderKind {
@@ -43,15 +69,17 @@ impl ProviderKind {
             Self::Ollama(_) => "ollama",
             Self::Grpc(_) => "grpc",
             Self::Simulated(_) => "simulated",
+            Self::Persona(_) => "persona",
         }
     }
 
     /// What is known of it as an HTTP server, where it is one.
     #[must_use]
-    pub const fn http(&self) -> Option<&HttpProvider> {
+    pub fn http(&self) -> Option<&HttpProvider> {
         match self {
             Self::OpenAi(http) | Self::Ollama(http) => Some(http),
             Self::Grpc(_) | Self::Simulated(_) => None,
+            Self::Persona(personas) => personas.upstream.http(),
         }
     }
 
@@ -62,6 +90,7 @@ impl ProviderKind {
             Self::OpenAi(http) | Self::Ollama(http) => http.timeouts,
             Self::Grpc(grpc) => grpc.timeouts,
             Self::Simulated(_) => Timeouts::default(),
+            Self::Persona(personas) => personas.upstream.timeouts(),
         }
     }
 }
