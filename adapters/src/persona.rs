@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use atp_core::port::{BoxFuture, Provider, Try};
-use atp_core::{Answer, Error, ErrorKind, Qos};
+use atp_core::{Answer, Error, ErrorKind, Operation, Qos};
 use atp_privacy::Guard;
 
 use request::Prepared;
@@ -104,6 +104,10 @@ impl Provider for Personas {
     }
 
     fn call<'a>(&'a self, attempt: Try<'a>) -> BoxFuture<'a, Result<Answer, Error>> {
+        // Before anything else: a call to the provider as it is names no persona.
+        if attempt.exchange.operation != Operation::Chat {
+            return Box::pin(std::future::ready(Err(request::chats_alone())));
+        }
         match self.persona(attempt.model).and_then(|persona| request::prepare(attempt, persona)) {
             Ok(prepared) => Box::pin(self.ask(prepared)),
             Err(error) => Box::pin(std::future::ready(Err(error))),

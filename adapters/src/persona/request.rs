@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use atp_core::port::Try;
-use atp_core::{Error, ErrorKind, Exchange, Operation, Payload, Rope, Timeouts};
+use atp_core::{Error, ErrorKind, Exchange, Payload, Rope, Timeouts};
 use atp_dialects::openai::persona::{Refusal, fitted};
 use atp_dialects::openai::texts::{changed, said, texts};
 use atp_dialects::scan::scan;
@@ -39,10 +39,7 @@ pub(super) struct Worn {
 pub(super) fn prepare(attempt: Try<'_>, persona: &Arc<Persona>) -> Result<Prepared, Error> {
     going_on::refuse(&attempt)?;
     let Try { exchange, payload, timeouts, ceiling, .. } = attempt;
-    let Payload::Rope(rope) = payload else { return Err(chats_alone(persona)) };
-    if exchange.operation != Operation::Chat {
-        return Err(chats_alone(persona));
-    }
+    let Payload::Rope(rope) = payload else { return Err(chats_alone()) };
     let (masked, vault) = masked(rope.to_bytes(), persona)?;
     let allows = |name: &str| persona.tools.allows(name);
     let body = fitted(&masked, &persona.prompt, &allows).map_err(|refusal| refused(&refusal, persona))?;
@@ -129,9 +126,9 @@ fn blocked(class: Class, persona: &Persona) -> Error {
     Error::caller(ErrorKind::PolicyDenied, text).with_param("messages")
 }
 
-fn chats_alone(persona: &Persona) -> Error {
-    let text = format!("the persona `{}` answers chats alone: POST /v1/chat/completions", persona.name);
-    Error::caller(ErrorKind::InvalidRequest, text)
+/// The error of everything that would go past the persona.
+pub(super) fn chats_alone() -> Error {
+    Error::caller(ErrorKind::InvalidRequest, "personas answer chats alone: POST /v1/chat/completions")
 }
 
 fn refused(refusal: &Refusal, persona: &Persona) -> Error {

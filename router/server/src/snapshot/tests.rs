@@ -68,6 +68,29 @@ fn what_is_configured_of_sharing_reaches_the_pipeline() {
 }
 
 #[test]
+fn the_tier_of_a_persona_is_the_highest_class_of_its_models() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, more) in [("low", "qos_tier: bronze"), ("mid", "qos_tier: silver"), ("free", "")] {
+        let home = folder.path().join("p").join(name);
+        std::fs::create_dir_all(&home).unwrap();
+        std::fs::write(home.join("system_prompt.txt"), "You are.").unwrap();
+        std::fs::write(home.join("config.yaml"), format!("role: x\n{more}\n")).unwrap();
+    }
+    let file = folder.path().join("atp.yaml");
+    let text = "providers:\n  s: { kind: simulated }\n  p: { kind: persona, dir: p, upstream: s, model: sim-fast }\n\
+                models:\n  one: { targets: [ { provider: p, model: mid } ] }\n  both: { targets: [ { provider: p, model: mid }, \
+                { provider: p, model: low } ] }\n  plain: { targets: [ { provider: s, model: sim-fast } ] }\n  \
+                p/*: { targets: [ { provider: p } ] }\n";
+    std::fs::write(&file, text).unwrap();
+    let env = std::collections::BTreeMap::new();
+    let config = crate::config::load_file(&file, &env, &[], &[]).unwrap_or_else(|e| panic!("{e}"));
+    let told = pipeline(&config, &wired(&config), Moment { version: 1, created: 0, spent: Vec::new() });
+    let most = |place: usize, star: &str| told.models[place].qos.as_ref().and_then(|most| most(star));
+    assert_eq!((most(0, ""), most(1, ""), most(2, "")), (Some(Qos::Silver), Some(Qos::Bronze), None));
+    assert_eq!((most(3, "low"), most(3, "free"), most(3, "none")), (Some(Qos::Bronze), None, None));
+}
+
+#[test]
 fn what_is_configured_of_choosing_and_money_reaches_the_pipeline() {
     let config = resolved(
         "  n: { targets: [ { provider: s, model: sim-high } ], quality: 0.9 }\nroutes: { r: { candidates: [ n ] } }\n\

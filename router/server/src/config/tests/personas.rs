@@ -33,7 +33,7 @@ impl Home {
             "atp.yaml",
             &format!("providers:\n  up: {{ kind: simulated }}\n  docs: {{ kind: persona, {provider} }}\n{more}"),
         );
-        load_file(&self.0.path().join("atp.yaml"), env, &vendors())
+        load_file(&self.0.path().join("atp.yaml"), env, &vendors(), &[])
     }
 
     fn load(&self, provider: &str, more: &str) -> Result<Resolved, ConfigErrors> {
@@ -206,7 +206,7 @@ fn a_model_names_a_persona_that_there_is() {
     assert!(home.load(UP, "models:\n  docs/*: { targets: [ { provider: docs } ] }\n").is_ok());
     let home = Home::new();
     home.write("atp.yaml", "providers:\n  up: { kind: simulated, dir: personas }\n");
-    let errors = load_file(&home.0.path().join("atp.yaml"), &no_env(), &vendors()).unwrap_err();
+    let errors = load_file(&home.0.path().join("atp.yaml"), &no_env(), &vendors(), &[]).unwrap_err();
     assert_eq!((errors.errors()[0].code, &*errors.errors()[0].field), (Code::Conflict, "providers.up.dir"));
 }
 
