@@ -83,7 +83,7 @@ fn reply(message: &Value, reason: &str) -> Vec<Act> {
     vec![Act::Write(sized("200 OK", "", &body.to_string()))]
 }
 
-fn event(delta: &Value, reason: Value) -> String {
+fn event(delta: &Value, reason: &Value) -> String {
     let choice = json!({ "index": 0, "delta": delta, "finish_reason": reason });
     format!(
         "data: {}\n\n",
@@ -182,11 +182,11 @@ async fn a_tool_outside_of_the_list_is_neither_offered_nor_called() {
 /// A stream of `text` in pieces of `size` letters, sent in pieces of bytes of their own.
 fn pieces(text: &str, size: usize, bytes: usize) -> Vec<Act> {
     let letters: Vec<char> = text.chars().collect();
-    let mut stream = event(&json!({ "role": "assistant", "content": "" }), Value::Null);
+    let mut stream = event(&json!({ "role": "assistant", "content": "" }), &Value::Null);
     for piece in letters.chunks(size) {
-        stream += &event(&json!({ "content": piece.iter().collect::<String>() }), Value::Null);
+        stream += &event(&json!({ "content": piece.iter().collect::<String>() }), &Value::Null);
     }
-    stream += &event(&json!({}), json!("stop"));
+    stream += &event(&json!({}), &json!("stop"));
     stream += "data: [DONE]\n\n";
     let mut acts = vec![Act::Write(head("text/event-stream"))];
     acts.extend(stream.as_bytes().chunks(bytes).map(|part| Act::Write(chunk(std::str::from_utf8(part).unwrap()))));
@@ -216,7 +216,7 @@ async fn a_stream_that_cuts_placeholders_anywhere_tells_values_whole() {
         let (text, error, report) = drain(&mut answer).await;
         assert!(error.is_none() && report.complete && report.finish == Some(Finish::Stop), "{error:?}");
         assert_eq!(content(&text), "jane@example.com: see joe@example.org, [EMAIL_1] 4111 1111 1111 1111. And [EMAI");
-        let last = event(&json!({}), json!("stop")) + "data: [DONE]\n\n";
+        let last = event(&json!({}), &json!("stop")) + "data: [DONE]\n\n";
         assert!(text.ends_with(&last), "{text}");
     }
 }
@@ -225,7 +225,7 @@ async fn a_stream_that_cuts_placeholders_anywhere_tells_values_whole() {
 async fn what_waits_for_the_rest_of_a_placeholder_is_no_content_yet() {
     let stage = stage(everything(), search_alone(), |_| {
         let events =
-            [event(&json!({ "content": "[EMAIL" }), Value::Null), event(&json!({ "content": "_3]" }), Value::Null)];
+            [event(&json!({ "content": "[EMAIL" }), &Value::Null), event(&json!({ "content": "_3]" }), &Value::Null)];
         let mut acts = vec![Act::Write(head("text/event-stream"))];
         acts.extend(events.map(|event| Act::Write(chunk(&event))));
         acts.push(Act::Close);
@@ -250,7 +250,7 @@ async fn a_stream_that_only_calls_what_it_may_not_ends_in_an_error() {
     let stage = stage(Guard::default(), search_alone(), |_| {
         let call =
             json!({ "tool_calls": [{ "index": 0, "id": "1", "function": { "name": "rm", "arguments": "{}" } }] });
-        let events = event(&call, Value::Null) + &event(&json!({}), json!("tool_calls")) + "data: [DONE]\n\n";
+        let events = event(&call, &Value::Null) + &event(&json!({}), &json!("tool_calls")) + "data: [DONE]\n\n";
         vec![Act::Write(head("text/event-stream")), Act::Write(chunk(&events) + "0\r\n\r\n")]
     });
     let mut answer = stage.call(Operation::Chat, r#"{"model":"doctor","stream":true,"messages":[]}"#).await.unwrap();
@@ -276,5 +276,5 @@ async fn no_header_of_the_caller_goes_past_the_filters() {
         timeouts,
     };
     let prepared = super::request::prepare(attempt, stage.provider.persona("doctor").unwrap()).unwrap();
-    assert_eq!(prepared.exchange.headers.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["user-agent"]);
+    assert_eq!(prepared.exchange.headers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(), ["user-agent"]);
 }

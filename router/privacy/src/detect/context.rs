@@ -34,7 +34,8 @@ impl Words {
             at.and_then(|at| self.lower.get(at)).is_some_and(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii())
         };
         let ends_in_letter = letter(end.checked_sub(1));
-        !letter(start.checked_sub(1)) && !(ends_in_letter && letter(Some(end)))
+        let goes_on = ends_in_letter && letter(Some(end));
+        !goes_on && !letter(start.checked_sub(1))
     }
 
     fn reach(&self, end: usize) -> usize {

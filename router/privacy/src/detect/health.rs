@@ -52,10 +52,11 @@ pub(super) fn records(text: &str, words: &Words, add: &mut Add<'_>) {
 pub(super) fn plans(text: &str, words: &Words, add: &mut Add<'_>) {
     named(text, words, PLANS, add);
     for start in 0..text.len() {
-        if byte(text, start).is_some_and(|byte| (b'1'..=b'9').contains(&byte)) && !is_inside(text, start) {
-            if let Some(end) = medicare(text, start) {
-                add(start..end);
-            }
+        if byte(text, start).is_some_and(|byte| (b'1'..=b'9').contains(&byte))
+            && !is_inside(text, start)
+            && let Some(end) = medicare(text, start)
+        {
+            add(start..end);
         }
     }
 }

@@ -21,7 +21,7 @@ fn hex_starts(text: &str) -> impl Iterator<Item = usize> + '_ {
     (0..bytes.len()).filter(move |at| {
         bytes.get(*at).copied().is_some_and(opens)
             && !is_inside(text, *at)
-            && !at.checked_sub(1).is_some_and(|before| byte(text, before) == Some(b':'))
+            && at.checked_sub(1).is_none_or(|before| byte(text, before) != Some(b':'))
     })
 }
 

@@ -63,7 +63,7 @@ fn polish(digits: &[u8]) -> bool {
     if let Some(tens) = day.get_mut(2) {
         *tens %= 2;
     }
-    is_birthday(&day, Order::YearFirst) && weighted(digits, &[1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1]) % 10 == 0
+    is_birthday(&day, Order::YearFirst) && weighted(digits, &[1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1]).is_multiple_of(10)
 }
 
 /// Rijksregisternummer: day of birth, and 97 less the rest; a 2 stands before those born from 2000 on.

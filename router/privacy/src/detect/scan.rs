@@ -119,7 +119,7 @@ pub(super) fn luhn(digits: &[u8]) -> bool {
     let sum: u32 = (digits.iter().rev().enumerate())
         .map(|(place, digit)| u32::from(if place % 2 == 1 { doubled(*digit) } else { *digit }))
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// The sum of digits times weights, as far as both go.
