@@ -19,7 +19,7 @@ DENY := .cache/tools/bin/cargo-deny
 export ATP_BIN := $(abspath $(TARGET)/$(PROFILE)/atp)
 export ATP_UPSTREAM_BIN := $(abspath $(TARGET)/$(PROFILE)/atp-upstream)
 
-.PHONY: help run test test-rust test-loom test-python test-node build-tests check bench bench-micro lab check-long clean
+.PHONY: help run test test-rust test-local test-loom test-python test-node build-tests check bench bench-micro lab check-long clean
 
 help: ## this list
 	@echo 'usage: make TARGET'; echo
@@ -28,13 +28,18 @@ help: ## this list
 run: ## build, start a small real model on loopback, serve it on 127.0.0.1:7443 (ARGS go to `atp up`)
 	@exec tools/run $(ARGS)
 
-test: test-rust test-loom test-node test-python ## all tests: Rust, then the OpenAI SDKs in Node and Python against the binary
+test: test-rust test-local test-loom test-node test-python ## all tests: Rust, then the OpenAI SDKs in Node and Python against the binary
 
 build-tests:
 	cargo build --workspace --bins --tests --profile $(PROFILE) --locked
 
 test-rust: build-tests ## unit, property and conformance tests in Rust
 	cargo test --workspace --profile $(PROFILE) --locked
+
+# The model's file is fetched as `make run` does; where it cannot be had the tests that need it say so.
+test-local: ## the model in the process (feature `local`), on the real weights beside llama.cpp's answers
+	ATP_GGUF="$$(python3 tools/model/fetch.py --gguf || true)"; [ -z "$$ATP_GGUF" ] || export ATP_GGUF; \
+	  cargo test --package atp-adapters --features local --lib --profile $(PROFILE) --locked local
 
 # A folder of its own: --cfg loom changes every dependency, and each would be built over the other.
 test-loom: ## every interleaving of the hand-made concurrent cells

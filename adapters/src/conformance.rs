@@ -5,6 +5,8 @@
 //! run in paused time; those with sockets run in real time, with timers short enough to wait for.
 
 pub(crate) mod far_side;
+#[cfg(feature = "local")]
+mod local;
 mod ollama;
 pub(crate) mod openai;
 mod persona;

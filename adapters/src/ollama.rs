@@ -132,6 +132,7 @@ impl Ollama {
             id: id.trim_start_matches("req_").to_owned(),
             created: exchange.id.unix_millis() / 1000,
             model: model.to_owned(),
+            fingerprint: Arc::from(reply::FINGERPRINT),
         };
         let (plan, uri) = match exchange.operation {
             Operation::Chat => {

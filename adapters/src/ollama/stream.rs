@@ -3,6 +3,8 @@
 use atp_core::{Error, ErrorKind, Report};
 use serde_json::{Value, json};
 
+use crate::head::event;
+
 use super::reply::{Head, Line, Shape, failure, finish_name, garbled, logprobs_json, usage_json};
 
 /// The longest line that is read: far beyond any delta, and short enough to be held.
@@ -158,13 +160,6 @@ impl Decoder {
         }
         event(&Value::Object(chunk), out);
     }
-}
-
-fn event(value: &Value, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"data: ");
-    // Writing a value to memory does not fail.
-    let _ = serde_json::to_writer(&mut *out, value);
-    out.extend_from_slice(b"\n\n");
 }
 
 /// A line without its end, and what follows.

@@ -13,7 +13,13 @@ fn golden(text: &str) -> Value {
 }
 
 fn head(shape: Shape) -> Head {
-    Head { shape, id: "01".to_owned(), created: 1_700_000_000, model: "llama3.2".to_owned() }
+    Head {
+        shape,
+        id: "01".to_owned(),
+        created: 1_700_000_000,
+        model: "llama3.2".to_owned(),
+        fingerprint: reply::FINGERPRINT.into(),
+    }
 }
 
 /// The JSON of a stream's events, without the end's mark.

@@ -4,7 +4,6 @@ use atp_core::RequestId;
 use serde_json::{Map, Value, json};
 
 use super::config::SimulatedModel;
-use super::dice::{Dice, hash};
 use super::generation::{Choice, Generation, Probabilities};
 use super::refusal::Refusal;
 use super::request::{ChatRequest, CompletionRequest, Input, Piece, at_least_one};
@@ -12,6 +11,7 @@ use super::slip::{self, Slip};
 use super::text::{self, Brief};
 use super::words::Words;
 use super::{schema, tokens, tools};
+use crate::dice::{Dice, hash};
 
 /// OpenAI's default length of a legacy completion.
 pub(super) const COMPLETION_TOKENS: u64 = 16;

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
-use super::dice::Dice;
+use crate::dice::Dice;
 
 /// A distribution; the field that holds it says the unit. A plain number is a constant.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -9,9 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::config::{MAX_DIMENSIONS, SimulatedModel};
-use super::dice::{Dice, hash};
 use super::refusal::Refusal;
 use super::request::{Input, Piece};
+use crate::dice::{Dice, hash};
 
 /// The most inputs of one request, as at OpenAI.
 const MOST_INPUTS: usize = 2048;

@@ -2,14 +2,9 @@
 
 use std::time::Duration;
 
-use atp_core::{Error, ErrorKind, Timeouts};
-use tokio::time::Instant;
-
 use super::config::{MIN_SPEED, SimulatedModel};
-use super::dice::Dice;
-
-/// The longest wait that is simulated; a constant beyond it would overflow clocks.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+pub(super) use crate::deadlines::{Deadlines, LONGEST, cut};
+use crate::dice::Dice;
 
 /// The timing and the fault of one answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,51 +53,6 @@ impl Pace {
     pub(super) fn fault(&self, tokens: u64) -> Option<(Fault, u64)> {
         Some((self.fault?, (self.place * tokens as f64) as u64))
     }
-}
-
-/// The timers of a try as points in time; connecting takes no time here.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Deadlines {
-    pub(super) timeouts: Timeouts,
-    pub(super) first_byte: Instant,
-    pub(super) total: Instant,
-}
-
-impl Deadlines {
-    pub(super) fn new(start: Instant, timeouts: Timeouts) -> Self {
-        let at = |wait: Duration| start + wait.min(LONGEST);
-        Self { timeouts, first_byte: at(timeouts.first_byte), total: at(timeouts.total) }
-    }
-
-    /// The earlier of the two that bound the wait for the first byte, and what it means.
-    pub(super) fn before_first(&self) -> (Instant, ErrorKind) {
-        if self.total <= self.first_byte {
-            (self.total, ErrorKind::TimeoutTotal)
-        } else {
-            (self.first_byte, ErrorKind::TimeoutFirstByte)
-        }
-    }
-
-    /// The earlier of the two that bound a wait within the answer, and what it means.
-    pub(super) fn between(&self, since: Instant) -> (Instant, ErrorKind) {
-        let idle = since + self.timeouts.idle.min(LONGEST);
-        if self.total <= idle { (self.total, ErrorKind::TimeoutTotal) } else { (idle, ErrorKind::TimeoutIdle) }
-    }
-
-    /// The error of a timer that ran out.
-    pub(super) fn error(&self, kind: ErrorKind) -> Error {
-        let (what, wait) = match kind {
-            ErrorKind::TimeoutTotal => ("did not finish", self.timeouts.total),
-            ErrorKind::TimeoutIdle => ("fell silent", self.timeouts.idle),
-            _ => ("did not begin its answer", self.timeouts.first_byte),
-        };
-        Error::provider(kind, format!("the provider {what} within {} ms", wait.as_millis()))
-    }
-}
-
-/// The error of an answer whose connection broke.
-pub(super) fn cut() -> Error {
-    Error::provider(ErrorKind::ProviderCut, "the provider's answer ended before its end")
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::chat::COMPLETION_TOKENS;
-use super::dice::hash;
 use super::refusal::Refusal;
 use super::tokens;
+use crate::dice::hash;
 
 /// `POST /chat/completions`.
 #[derive(Debug, Deserialize)]

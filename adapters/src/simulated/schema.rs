@@ -7,8 +7,8 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::dice::Dice;
 use super::words::Words;
+use crate::dice::Dice;
 
 mod scalar;
 

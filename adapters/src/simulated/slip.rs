@@ -1,7 +1,7 @@
 //! What a simulated model does instead of its task: it declines, or it writes JSON that is none.
 
 use super::config::SimulatedModel;
-use super::dice::Dice;
+use crate::dice::Dice;
 
 /// What an answer declines with. Real models begin so too.
 pub(super) const DECLINED: &str = "I'm sorry, but I can't help with that. This is a simulated refusal.";

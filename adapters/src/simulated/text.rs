@@ -3,9 +3,9 @@
 //! The text always says that it is simulated. It depends on the prompt, the model's name and
 //! quality, the provider's seed and the request's seed, and on nothing else.
 
-use super::dice::{Dice, hash};
 use super::tokens;
 use super::words::Words;
+use crate::dice::{Dice, hash};
 
 /// What a text is made of.
 pub(super) struct Brief<'a> {

@@ -7,11 +7,11 @@
 
 use serde_json::{Value, json};
 
-use super::dice::{Dice, hash};
 use super::refusal::Refusal;
 use super::request::{ChatRequest, Message, Tool};
 use super::schema;
 use super::words::Words;
+use crate::dice::{Dice, hash};
 
 /// One tool call of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::super::dice::{Dice, hash};
 use super::super::generation::Probabilities;
 use super::super::tokens;
+use crate::dice::{Dice, hash};
 
 /// Words that stand beside the chosen token; enough for OpenAI's most, which is 20.
 const OTHERS: [&str; 20] = [
