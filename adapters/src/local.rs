@@ -93,7 +93,7 @@ impl Local {
     ///
     /// # Errors
     /// A file that cannot be run, or a number that cannot be had.
-    pub fn open(config: LocalConfig) -> Result<Self, LocalError> {
+    pub fn open(config: &LocalConfig) -> Result<Self, LocalError> {
         let threads = candle_core::utils::barrier_pool().n_workers() + 1;
         if let Some(asked) = config.threads.filter(|asked| *asked != threads) {
             let text = format!(
@@ -105,7 +105,7 @@ impl Local {
         let opened = file::open(&config.model, config.context)?;
         let context = opened.llama.sizes().context as u64;
         let (words, template, fingerprint) = (opened.words, opened.template, opened.fingerprint);
-        Self::of(Parts { engine: Box::new(opened.llama), words, template, fingerprint, context }, &config)
+        Self::of(Parts { engine: Box::new(opened.llama), words, template, fingerprint, context }, config)
     }
 
     fn of(parts: Parts, config: &LocalConfig) -> Result<Self, LocalError> {

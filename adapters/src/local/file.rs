@@ -84,7 +84,9 @@ fn sizes(content: &Content, context: Option<u32>) -> Result<Sizes, String> {
         rope_base: float("rope.freq_base").unwrap_or(10_000.0),
     };
     let head = sizes.width / heads;
-    if sizes.width % heads != 0 || heads % sizes.kv_heads != 0 || count("rope.dimension_count").unwrap_or(head) != head
+    if !sizes.width.is_multiple_of(heads)
+        || !heads.is_multiple_of(sizes.kv_heads)
+        || count("rope.dimension_count").unwrap_or(head) != head
     {
         return Err(format!("{heads} heads of {} do not divide its width of {}", sizes.kv_heads, sizes.width));
     }

@@ -94,12 +94,23 @@ impl CustomOp1 for Apart {
         let width = self.offsets.len() / self.outputs.max(1) * BLOCK;
         for (row, outputs) in inputs.chunks_exact(width.max(1)).zip(product.chunks_exact_mut(self.outputs.max(1))) {
             for (block, offsets) in row.chunks_exact(BLOCK).zip(self.offsets.chunks_exact(self.outputs.max(1))) {
-                let sum: f32 = block.iter().sum();
+                let sum = rounded_sum(block);
                 outputs.iter_mut().zip(offsets).for_each(|(output, offset)| *output += sum * offset);
             }
         }
         Ok((CpuStorage::F32(product), shape))
     }
+}
+
+/// The sum of a block's inputs as the fast kernel sees them: rounded to eight bits. llama.cpp multiplies the
+/// offset by this sum, too; with the exact one, answers part from its answers more often.
+fn rounded_sum(block: &[f32]) -> f32 {
+    let largest = block.iter().fold(0.0_f32, |most, input| most.max(input.abs()));
+    if largest == 0.0 {
+        return 0.0;
+    }
+    let step = largest / 127.0;
+    block.iter().map(|input| (input / step).round_ties_even()).sum::<f32>() * step
 }
 
 /// The value of a half float's two bytes.

@@ -30,7 +30,7 @@ impl Growing {
         match tokio::time::timeout_at(limit, self.said.recv()).await {
             Err(_) => Err(self.deadlines.error(kind)),
             Ok(None) => Err(cut()),
-            Ok(Some(Said::Failed(error))) => Err(failed(error).into_error(http::HeaderMap::new())),
+            Ok(Some(Said::Failed(error))) => Err(failed(&error).into_error(http::HeaderMap::new())),
             Ok(Some(said)) => Ok(said),
         }
     }
@@ -45,7 +45,7 @@ impl Growing {
                     break (made, finish);
                 }
                 Said::More(more, _) => text.push_str(&more),
-                Said::Failed(error) => return Err(failed(error).into_error(http::HeaderMap::new())),
+                Said::Failed(error) => return Err(failed(&error).into_error(http::HeaderMap::new())),
             }
         };
         let mut choice = json!({ "index": 0, "finish_reason": finish_name(finish), "logprobs": null });
@@ -69,7 +69,7 @@ impl Growing {
 }
 
 /// The refusal of a model that failed.
-fn failed(error: String) -> Refusal {
+fn failed(error: &str) -> Refusal {
     Refusal::new(http::StatusCode::INTERNAL_SERVER_ERROR, "server_error", None, format!("the model failed: {error}"))
 }
 
@@ -131,7 +131,7 @@ impl Stream {
                 self.end(finish, out);
             }
             Said::Failed(error) => {
-                let refusal = failed(error);
+                let refusal = failed(&error);
                 let told: Value = serde_json::from_slice(&refusal.body()).unwrap_or_default();
                 event(&told, out);
                 self.report.failure = Some(refusal.in_stream());

@@ -113,7 +113,7 @@ fn greedy_answers_are_llama_cpps() {
 #[tokio::test]
 async fn an_answer_has_its_usage_and_its_end() {
     let Some(file) = file() else { return };
-    let local = Local::open(config(file)).unwrap();
+    let local = Local::open(&config(file)).unwrap();
     let question = user("What is the capital of France?");
     let (answer, report) = ask(&local, json!({ "messages": question })).await;
     assert!(answer["choices"][0]["message"]["content"].as_str().unwrap().contains("Paris"), "{answer}");
@@ -135,7 +135,7 @@ async fn an_answer_has_its_usage_and_its_end() {
 #[tokio::test]
 async fn a_prompt_beyond_the_context_is_refused_and_an_answer_ends_with_it() {
     let Some(file) = file() else { return };
-    let local = Local::open(LocalConfig { context: Some(40), ..config(file) }).unwrap();
+    let local = Local::open(&LocalConfig { context: Some(40), ..config(file) }).unwrap();
     let error = send(&local, Operation::Chat, &json!({ "messages": user(&"river ".repeat(40)) })).await.unwrap_err();
     let reply = error.provider_reply().unwrap();
     assert_eq!((error.kind(), reply.status.as_u16()), (ErrorKind::ProviderRejected, 400));

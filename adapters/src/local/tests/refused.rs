@@ -92,6 +92,6 @@ async fn what_it_cannot_do_is_refused_by_name() {
 #[test]
 fn a_file_that_is_no_model_is_named_with_the_reason() {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/local/tests/refused.rs"));
-    let error = Local::open(config(path)).err().unwrap().to_string();
+    let error = Local::open(&config(path)).err().unwrap().to_string();
     assert!(error.contains("refused.rs") && error.contains("GGUF"), "{error}");
 }
