@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use atp_server::{AdapterSource, AdapterStart, AdapterStarted, Secret};
+use atp_server::{AdapterSource, AdapterStart, AdapterStarted, LocalModel, Secret};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -16,7 +16,7 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:7070";
 
 #[derive(Args)]
 pub(crate) struct AdapterArgs {
-    /// What it speaks to its models: openai, ollama, simulated, or another kind of provider of the configuration.
+    /// What it speaks to its models: openai, ollama, simulated, persona, local, or another kind of provider of the configuration.
     #[arg(required_unless_present = "config")]
     kind: Option<String>,
     /// A configuration file with the provider, instead of the options below.
@@ -37,6 +37,18 @@ pub(crate) struct AdapterArgs {
     /// Another field of the provider, as the configuration file writes it: --set simulated.seed=7
     #[arg(long = "set", value_name = "FIELD=VALUE", conflicts_with = "config")]
     fields: Vec<String>,
+    /// Of kind local: the GGUF file of the model that is run in this process.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    model: Option<PathBuf>,
+    /// Of kind local: the most tokens of prompt and answer together [default: what the file says].
+    #[arg(long, value_name = "TOKENS", requires = "model")]
+    context: Option<u32>,
+    /// Of kind local: how many requests are answered at the same time.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    slots: u16,
+    /// Of kind local: how many more may wait.
+    #[arg(long, default_value_t = 16)]
+    line: u16,
     /// Where it listens: HOST:PORT, or unix:/PATH
     #[arg(long, default_value = DEFAULT_LISTEN, value_name = "ADDR")]
     listen: String,
@@ -108,6 +120,9 @@ impl AdapterArgs {
             return Ok(AdapterSource::File(file.clone(), self.provider.clone()));
         }
         let kind = self.kind.as_deref().unwrap_or_default();
+        if kind == "local" {
+            return self.local();
+        }
         let mut provider = Map::new();
         provider.insert("kind".to_owned(), json!(kind));
         for (field, value) in [("base_url", &self.base_url), ("vendor", &self.vendor)] {
@@ -124,6 +139,21 @@ impl AdapterArgs {
         let name = self.name.as_deref().unwrap_or(kind);
         // JSON is YAML.
         Ok(AdapterSource::Fields(json!({ "providers": { name: provider } }).to_string()))
+    }
+}
+
+impl AdapterArgs {
+    fn local(&self) -> Result<AdapterSource, Failure> {
+        let wanted = || Failure::usage("no model file").hint("name one with --model FILE.gguf");
+        let file = self.model.clone().ok_or_else(wanted)?;
+        let name = file.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
+        Ok(AdapterSource::Local(LocalModel {
+            file,
+            name,
+            context: self.context,
+            slots: usize::from(self.slots),
+            line: usize::from(self.line),
+        }))
     }
 }
 

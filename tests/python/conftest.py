@@ -22,7 +22,7 @@ def router(folder, upstream):
     providers = {"up": stage.openai_provider(upstream.url), "sim": {"kind": "simulated"}}
     sims = {name: {"targets": [{"provider": "sim", "model": name}]} for name in ("sim-fast", "sim-balanced")}
     models = {"m": {"targets": [{"provider": "up", "model": "m"}]}} | sims | stage.scripted()
-    with stage.running(stage.Router(folder / "router", providers, models)) as process:
+    with stage.running(stage.Router(folder / "router", providers, models, retry=stage.UNBOUNDED)) as process:
         yield process
 
 

@@ -55,6 +55,11 @@ SCRIPTS = [
 ]
 
 
+#: The suites let providers fail all the time, and one test's failures must not use up what another one may retry. The
+#: budget of retries has tests of its own.
+UNBOUNDED = {"budget_floor": 1000}
+
+
 def binary(variable: str, name: str) -> str:
     """The binary under test: from the environment, else what the test profile built."""
     path = pathlib.Path(os.environ.get(variable) or ROOT / "target" / "quick" / name)

@@ -114,7 +114,7 @@ def router(folder, speakers):
     }
     targets = [{"provider": server.name, "model": "m", "prefill": True, "breaker": {"failures": 0}} for server in speakers]
     ways = {name: {"targets": targets, "on_cut": name} for name in ("fail", "restart", "continue")}
-    with stage.running(stage.Router(folder / "broken", providers, ways)) as process:
+    with stage.running(stage.Router(folder / "broken", providers, ways, retry=stage.UNBOUNDED)) as process:
         yield process
 
 

@@ -4,11 +4,13 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 
 import pytest
 
 import stage
+from certificates import Authority
 
 
 def atp(*arguments: str, env: dict[str, str] | None = None, cwd=None) -> subprocess.CompletedProcess:
@@ -94,10 +96,24 @@ def examples() -> list[tuple[str, str]]:
     return [(name, block) for name, block in found if "providers:" in block and "models:" in block]
 
 
+def beside(folder, block: str) -> None:
+    """The files that a configuration names."""
+    if "dir: personas" in block:
+        (folder / "personas").symlink_to(stage.ROOT / "adapters" / "personas")
+    authorities = re.findall(r"ca_file: (\S+\.pem)", block)
+    if authorities:
+        authority = Authority(folder, "any")
+        for file in authorities:
+            shutil.copy(authority.ca, folder / file)
+        for cert, key in re.findall(r"cert_file: (\S+\.pem),\s*key_file: ([\w.-]+)", block):
+            authority.sign(folder / cert, folder / key)
+
+
 @pytest.mark.parametrize(("name", "block"), examples())
 def test_configurations_on_the_pages_are_valid(tmp_path, name, block):
     path = tmp_path / "atp.yaml"
     path.write_text(block)
+    beside(tmp_path, block)
     variables = re.findall(r"\$\{(\w+)\}|env: (\w+)", block)
     # Each its own: two callers may not share a secret.
     named = {name: f"a-key-of-some-length-for-{name}" for name in map("".join, variables)}

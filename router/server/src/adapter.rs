@@ -6,6 +6,7 @@
 
 mod estimates;
 mod facts;
+mod local;
 mod member;
 mod plane;
 
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use atp_adapters::remote::client::Place;
 use atp_adapters::remote::host::Host;
-use atp_core::Secret;
+use atp_core::{Secret, port};
 use tokio::sync::watch;
 
 use crate::config::Resolved;
@@ -60,6 +61,9 @@ pub struct AdapterStart {
     pub grace: Duration,
 }
 
+/// What a model in this process is configured beside.
+const LOCAL: &str = "providers: { local: { kind: simulated } }";
+
 /// Where an adapter's provider is configured.
 #[derive(Debug, Clone)]
 pub enum AdapterSource {
@@ -67,6 +71,23 @@ pub enum AdapterSource {
     File(PathBuf, Option<String>),
     /// By the fields of a provider, as the file writes them.
     Fields(String),
+    /// A model in this process, by its file.
+    Local(LocalModel),
+}
+
+/// A model that is run in the adapter's own process.
+#[derive(Debug, Clone)]
+pub struct LocalModel {
+    /// The GGUF file.
+    pub file: PathBuf,
+    /// The name under which it is asked for.
+    pub name: String,
+    /// The most tokens of prompt and answer together, where that is to be fewer than the file says.
+    pub context: Option<u32>,
+    /// How many requests are answered at the same time.
+    pub slots: usize,
+    /// How many more may wait.
+    pub line: usize,
 }
 
 /// What runs now.
@@ -110,13 +131,14 @@ async fn serve(
 ) -> Result<(), StartError> {
     let mut signals = Signals::new().map_err(StartError::io("signals"))?;
     let chosen = choose(config, &start.source)?;
-    let fleet = Fleet::offline(config).map_err(StartError::other)?;
-    let with = With { workers: start.workers, fleet: &fleet };
-    let wired = providers::wire(std::slice::from_ref(chosen), &[], &with).map_err(StartError::Other)?;
-    let provider = wired.into_iter().next().map(|wired| wired.provider);
-    let provider = provider.ok_or_else(|| StartError::Other("the configuration holds no provider".to_owned()))?;
+    let id = start.id.clone().unwrap_or_else(facts::own_id);
+    let (provider, facts) = match &start.source {
+        AdapterSource::Local(model) => (local::open(model).map_err(StartError::Other)?, facts::of_local(model, id)),
+        AdapterSource::File(..) | AdapterSource::Fields(_) => {
+            (provider(config, chosen, start.workers)?, facts::of(config, chosen, id))
+        }
+    };
     let name = start.name.clone().unwrap_or_else(|| chosen.name.to_string());
-    let facts = facts::of(config, chosen, start.id.clone().unwrap_or_else(facts::own_id));
     let estimates = Arc::new(estimates::Learned::new(config, chosen));
     let host = Host::new(provider, facts.clone(), estimates, config.limits.max_body);
     let (leave, leaving) = watch::channel(false);
@@ -170,10 +192,23 @@ async fn until_told(signals: &mut Signals, tls: Option<&plane::Secured>) {
     }
 }
 
+fn provider(
+    config: &Resolved,
+    chosen: &resolved::Provider,
+    workers: usize,
+) -> Result<Arc<dyn port::Provider>, StartError> {
+    let fleet = Fleet::offline(config).map_err(StartError::other)?;
+    let wired = providers::wire(std::slice::from_ref(chosen), &[], &With { workers, fleet: &fleet });
+    let provider = wired.map_err(StartError::Other)?.into_iter().next().map(|wired| wired.provider);
+    provider.ok_or_else(|| StartError::Other("the configuration holds no provider".to_owned()))
+}
+
 fn load(source: &AdapterSource) -> Result<Resolved, StartError> {
     match source {
         AdapterSource::File(file, _) => reload::load(Some(file)).map_err(StartError::Config),
         AdapterSource::Fields(fields) => reload::load_text(fields).map_err(StartError::Config),
+        // What holds of a process without a file; its own provider takes the place of the simulated one.
+        AdapterSource::Local(_) => reload::load_text(LOCAL).map_err(StartError::Config),
     }
 }
 
@@ -181,7 +216,7 @@ fn load(source: &AdapterSource) -> Result<Resolved, StartError> {
 fn choose<'c>(config: &'c Resolved, source: &AdapterSource) -> Result<&'c resolved::Provider, StartError> {
     let named = match source {
         AdapterSource::File(_, named) => named.as_deref(),
-        AdapterSource::Fields(_) => None,
+        AdapterSource::Fields(_) | AdapterSource::Local(_) => None,
     };
     let names = || config.providers.iter().map(|each| format!("`{}`", each.name)).collect::<Vec<_>>().join(", ");
     match (named, config.providers.as_slice()) {

@@ -23,7 +23,7 @@ mod tasks;
 mod tls;
 mod workers;
 
-pub use adapter::{AdapterSource, AdapterStart, AdapterStarted, run_adapter};
+pub use adapter::{AdapterSource, AdapterStart, AdapterStarted, LocalModel, run_adapter};
 pub use atp_core::Secret;
 pub use reload::load;
 pub use routes::{LoadedRoute, load_routes};

@@ -90,7 +90,7 @@ async def test_capacity_that_halves_and_comes_back_is_found_again(tmp_path, two)
 
 
 #: Retries that are allowed in the first ten seconds, before there are requests to take a tenth of.
-FLOOR = 10
+FLOOR = 30
 
 
 @pytest.mark.parametrize("status", [500, 503])

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use atp_proto::adapter::v1::CapabilitiesResponse;
 
+use super::LocalModel;
 use crate::config::Resolved;
 use crate::config::resolved::{Provider, ProviderKind, TargetModel};
 
@@ -22,6 +23,20 @@ pub(super) fn of(config: &Resolved, provider: &Provider, id: String) -> Capabili
         metadata: std::collections::HashMap::new(),
         dialects: vec!["openai".to_owned()],
         max_concurrent: 0,
+    }
+}
+
+/// The capabilities of a model in this process.
+pub(super) fn of_local(model: &LocalModel, id: String) -> CapabilitiesResponse {
+    CapabilitiesResponse {
+        adapter_id: id,
+        adapter_type: "local".to_owned(),
+        capabilities: vec!["text-generation".to_owned()],
+        models: vec![model.name.clone()],
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        dialects: vec!["openai".to_owned()],
+        max_concurrent: u32::try_from(model.slots.saturating_add(model.line)).unwrap_or(u32::MAX),
+        ..CapabilitiesResponse::default()
     }
 }
 

@@ -130,7 +130,7 @@ pub(in super::super) struct RawRetry {
     #[schemars(extend("default" = 0.1))]
     pub(in super::super) budget_ratio: Option<f64>,
     /// Retries a second that are allowed where that is more than the share, so that little traffic can be retried too.
-    #[schemars(extend("default" = 1.0))]
+    #[schemars(extend("default" = 3.0))]
     pub(in super::super) budget_floor: Option<f64>,
     /// The pause before the same target is tried again.
     pub(in super::super) backoff: RawBackoff,

@@ -85,7 +85,7 @@ pub(super) fn retry(raw: &RawConfig, context: &mut Context<'_>) -> RetryPolicy {
     RetryPolicy {
         max_attempts: context.number(&path.key("max_attempts"), raw.max_attempts, 1..=20, 3),
         budget_ratio: context.number(&path.key("budget_ratio"), raw.budget_ratio, 0.0..=1.0, 0.1),
-        budget_floor: context.number(&path.key("budget_floor"), raw.budget_floor, 0.0..=1e6, 1.0),
+        budget_floor: context.number(&path.key("budget_floor"), raw.budget_floor, 0.0..=1e6, 3.0),
         backoff_base: base,
         backoff_cap: cap.max(base),
         max_wait: context.span_from(&path.key("max_wait"), raw.max_wait, Duration::ZERO, 10_000 * MS),
