@@ -60,8 +60,8 @@ impl<S: Stage> Stage for Hosted<S> {
         let (door, place) = door(self.1).await;
         let host = Host::new(inner, CapabilitiesResponse::default(), Arc::new(Nothing), 1 << 20);
         let settings = host::Settings { tls: None, patience: Duration::from_secs(1) };
-        // The test's runtime ends it.
         let (alive, leaving) = watch::channel(false);
+        #[expect(clippy::disallowed_methods, reason = "the test's runtime owns the far side and ends it")]
         tokio::spawn(async move {
             host::serve(door, host, settings, leaving).await;
             drop(alive);

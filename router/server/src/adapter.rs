@@ -158,7 +158,7 @@ async fn serve(
     let endpoint = start.advertise.clone().unwrap_or(place);
     let members = start.routers.iter().map(|router| {
         let router = Place::parse(router).map_err(|error| StartError::Other(error.to_string()))?;
-        let member = Member::new(&router, &trust, start.token.clone()).map_err(StartError::Other)?;
+        let member = Member::new(&router, &trust, start.token.as_ref()).map_err(StartError::Other)?;
         Ok(member.stay(name.clone(), endpoint.clone(), host.clone(), leaving.clone()))
     });
     let members: Vec<_> = members.collect::<Result<_, StartError>>()?;

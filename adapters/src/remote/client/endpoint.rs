@@ -127,6 +127,7 @@ pub enum Standing {
 }
 
 /// Whether an adapter could be reached.
+#[derive(Clone, Copy)]
 pub(super) enum Outcome {
     Reached,
     Unreached,

@@ -122,7 +122,7 @@ impl Stream for Pieces {
     }
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum More {
     Yes,
     No,

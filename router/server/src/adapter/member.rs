@@ -1,6 +1,5 @@
 //! An adapter's stay with one router: it registers, reports, registers again where it has been forgotten, and leaves.
 
-use std::future::Future;
 use std::time::Duration;
 
 use atp_adapters::http_client::ClientSettings;
@@ -34,48 +33,40 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(router: &Place, trust: &Trust, token: Option<Secret>) -> Result<Self, String> {
+    pub(super) fn new(router: &Place, trust: &Trust, token: Option<&Secret>) -> Result<Self, String> {
         let settings = ClientSettings {
             extra_roots: trust.authorities.as_ref().map(|trusted| trusted.pem.to_vec()),
             ..ClientSettings::default()
         };
         let timeouts = Timeouts { connect: PATIENCE, first_byte: PATIENCE, idle: PATIENCE, total: PATIENCE };
-        let call = Unary::new(router, settings, token.as_ref(), timeouts).map_err(|error| error.to_string())?;
+        let call = Unary::new(router, settings, token, timeouts).map_err(|error| error.to_string())?;
         Ok(Self { router: router.to_string(), call })
     }
 
     /// Stays until the adapter leaves.
-    pub(super) fn stay(
-        self,
-        name: String,
-        endpoint: String,
-        host: Host,
-        mut leaving: watch::Receiver<bool>,
-    ) -> impl Future<Output = ()> {
-        async move {
-            let request = RegisterRequest { name, endpoint, capabilities: Some(host.facts().clone()) };
-            let mut pause = FIRST_PAUSE;
-            loop {
-                let registered = tokio::select! {
-                    registered = self.call.call::<_, RegisterResponse>(REGISTER, &request) => registered,
-                    () = until(&mut leaving) => return,
-                };
-                match registered {
-                    Ok(RegisterResponse { lease, report_every_ms, .. }) => {
-                        tracing::info!(router = self.router, "registered");
-                        pause = FIRST_PAUSE;
-                        let every = Duration::from_millis(report_every_ms.max(100));
-                        if self.report(&lease, every, &host, &mut leaving).await == End::Leaving {
-                            return;
-                        }
+    pub(super) async fn stay(self, name: String, endpoint: String, host: Host, mut leaving: watch::Receiver<bool>) {
+        let request = RegisterRequest { name, endpoint, capabilities: Some(host.facts().clone()) };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let registered = tokio::select! {
+                registered = self.call.call::<_, RegisterResponse>(REGISTER, &request) => registered,
+                () = until(&mut leaving) => return,
+            };
+            match registered {
+                Ok(RegisterResponse { lease, report_every_ms, .. }) => {
+                    tracing::info!(router = self.router, "registered");
+                    pause = FIRST_PAUSE;
+                    let every = Duration::from_millis(report_every_ms.max(100));
+                    if self.report(&lease, every, &host, &mut leaving).await == End::Leaving {
+                        return;
                     }
-                    Err(status) => self.complain(&status, "cannot register"),
                 }
-                if wait(pause, &mut leaving).await == End::Leaving {
-                    return;
-                }
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                Err(status) => self.complain(&status, "cannot register"),
             }
+            if wait(pause, &mut leaving).await == End::Leaving {
+                return;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
