@@ -32,6 +32,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 
 pub use h1::H1Body;
+pub(crate) use h2::Spawn;
 pub use origin::{Origin, OriginError};
 pub use payload::SendBody;
 pub use stream::UpstreamBody;

@@ -69,9 +69,9 @@ pub(super) struct H2Lane {
     pub(super) used: bool,
 }
 
-/// Puts hyper's driver tasks onto this core's runtime.
+/// Puts hyper's tasks onto this core's runtime: connections' drivers towards providers, and calls of a host.
 #[derive(Clone, Copy)]
-struct Spawn;
+pub(crate) struct Spawn;
 
 impl<F> hyper::rt::Executor<F> for Spawn
 where
@@ -80,7 +80,7 @@ where
 {
     #[expect(
         clippy::disallowed_methods,
-        reason = "a connection's driver ends with the connection, which the pool owns"
+        reason = "a task of hyper's ends with its connection, which the pool or the listener owns"
     )]
     fn execute(&self, task: F) {
         drop(tokio::spawn(task));

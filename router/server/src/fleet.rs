@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use atp_adapters::http_client::ClientSettings;
 use atp_adapters::remote::client::{Endpoint, EndpointError, Place, Remote, RemoteConfig};
 use atp_proto::adapter::v1::{HealthResponse, RegisterRequest};
 use atp_telemetry::Metrics;
@@ -175,12 +174,7 @@ impl Fleet {
     }
 
     fn endpoint(&self, place: Place, trust: &Trust) -> Result<Endpoint, EndpointError> {
-        let settings = ClientSettings {
-            extra_roots: trust.authorities.as_ref().map(|trusted| trusted.pem.to_vec()),
-            identity: trust.identity.as_ref().map(|identity| identity.pem.clone()),
-            ..ClientSettings::default()
-        };
-        Endpoint::new(place, settings, self.0.workers)
+        Endpoint::new(place, trust.client(), self.0.workers)
     }
 
     fn count(&self) {

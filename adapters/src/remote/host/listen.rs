@@ -30,6 +30,7 @@ use tower_service::Service;
 
 use super::Host;
 use super::service::Adapter;
+use crate::http_client::Spawn;
 
 /// Bytes that a router may send on one call, and on all of a connection, before any has been read.
 const CALL_WINDOW: u32 = 1 << 20;
@@ -172,21 +173,6 @@ async fn connection(socket: Socket, tls: Option<TlsAcceptor>, rooms: Arc<Rooms>,
 
 /// How long a connection may be silent before it is asked for a sign of life, and again until it counts as dead.
 const SILENCE: Duration = Duration::from_secs(20);
-
-/// hyper's tasks are calls: each ends with its connection.
-#[derive(Clone, Copy)]
-struct Spawn;
-
-impl<F> hyper::rt::Executor<F> for Spawn
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    #[expect(clippy::disallowed_methods, reason = "a call's task ends with its connection, which the listener owns")]
-    fn execute(&self, task: F) {
-        drop(tokio::spawn(task));
-    }
-}
 
 type Answered = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 type Room = Box<dyn Fn(Request<Incoming>) -> Answered + Send + Sync>;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use atp_adapters::http_client::ClientSettings;
 use atp_adapters::remote::client::Place;
 use atp_adapters::remote::host::Host;
 use atp_adapters::remote::unary::Unary;
@@ -34,12 +33,8 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn new(router: &Place, trust: &Trust, token: Option<&Secret>) -> Result<Self, String> {
-        let settings = ClientSettings {
-            extra_roots: trust.authorities.as_ref().map(|trusted| trusted.pem.to_vec()),
-            ..ClientSettings::default()
-        };
         let timeouts = Timeouts { connect: PATIENCE, first_byte: PATIENCE, idle: PATIENCE, total: PATIENCE };
-        let call = Unary::new(router, settings, token, timeouts).map_err(|error| error.to_string())?;
+        let call = Unary::new(router, trust.client(), token, timeouts).map_err(|error| error.to_string())?;
         Ok(Self { router: router.to_string(), call })
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use atp_adapters::http_client::Identity;
+use atp_adapters::http_client::{ClientSettings, Identity};
 use atp_adapters::persona::Persona;
 use atp_adapters::remote::client::Place;
 use atp_adapters::simulated::SimulatedConfig;
@@ -113,6 +113,18 @@ pub struct Trust {
     pub authorities: Option<Authorities>,
     /// The client's own certificate and key.
     pub identity: Option<ClientIdentity>,
+}
+
+impl Trust {
+    /// What a client of these is made with.
+    #[must_use]
+    pub fn client(&self) -> ClientSettings {
+        ClientSettings {
+            extra_roots: self.authorities.as_ref().map(|trusted| trusted.pem.to_vec()),
+            identity: self.identity.as_ref().map(|identity| identity.pem.clone()),
+            ..ClientSettings::default()
+        }
+    }
 }
 
 /// A client's certificate and key, known to belong together.
